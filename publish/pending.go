@@ -1,0 +1,392 @@
+package publish
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"rejot.dev/rejot"
+	"rejot.dev/rejot/contract"
+)
+
+// Pending takes a source's log and keeps, of the transactions that no batch has included yet, the
+// keys that they affect. It is a rejot.Receiver for the reading goroutine; the other methods are for
+// the goroutine that makes batches.
+type Pending struct {
+	pub   *Publisher
+	since []Since
+
+	wake  chan struct{} // has room for one; a signal says that something below has changed
+	crowd chan struct{} // has room for one; a signal says that many transactions wait
+
+	mu      sync.Mutex
+	open    map[rejot.TxID]map[rejot.TxID]*Keys
+	waiting []committed // in log order: not known to be seen by a snapshot
+	sees    func(rejot.Transaction) bool
+	cut     *Cut // what the snapshot that is being read towards sees, as far as it is read
+	reached rejot.Place
+	columns map[contract.TableName]*layout
+	broken  map[int]error
+	changed bool
+}
+
+// Since says that a consumer has everything up to a place already.
+type Since struct {
+	Consumer string
+	Place    rejot.Place
+}
+
+type committed struct {
+	rejot.Transaction
+	keys *Keys
+	prev rejot.Place // how far the log was read before its commit
+	at   time.Time   // when it was received
+}
+
+// layout is where a table's columns stand in its changes.
+type layout struct {
+	table  *rejot.Table
+	routes []routeColumns
+}
+
+type routeColumns struct {
+	route
+	index []int
+}
+
+// Close gives back what the cut holds.
+func (c *Cut) Close() error {
+	err := c.Keys.Close()
+	for _, k := range c.For {
+		if e := k.Close(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// A Cut is a set of whole transactions: exactly those that one snapshot sees.
+type Cut struct {
+	Keys    *Keys            // what they affect, for every consumer
+	For     map[string]*Keys // what those before the furthest consumer affect, for the consumers that lack them
+	Horizon rejot.Place      // everything up to here is included
+	// Oldest is when the oldest transaction was received that the snapshot does not see though it
+	// has been read; zero where there is none.
+	Oldest time.Time
+}
+
+// NewPending begins to take the log after start. Consumers that are ahead of it stand in since, and
+// are spared what they have.
+func (p *Publisher) NewPending(start rejot.Place, since []Since) *Pending {
+	return &Pending{
+		pub: p, since: since, wake: make(chan struct{}, 1), crowd: make(chan struct{}, 1), open: map[rejot.TxID]map[rejot.TxID]*Keys{},
+		reached: start, columns: map[contract.TableName]*layout{}, broken: map[int]error{}, cut: p.newCut(),
+	}
+}
+
+func (p *Publisher) newCut() *Cut { return &Cut{Keys: p.NewKeys(), For: map[string]*Keys{}} }
+
+// Change takes the tuples of one change, from the new image and from the old one.
+func (p *Pending) Change(c *rejot.Change) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.layout(c.Table)
+	if len(l.routes) == 0 {
+		return nil
+	}
+	subs := p.open[c.Tx]
+	if subs == nil {
+		subs = map[rejot.TxID]*Keys{}
+		p.open[c.Tx] = subs
+	}
+	keys := subs[c.Sub]
+	if keys == nil {
+		keys = p.pub.NewKeys()
+		subs[c.Sub] = keys
+	}
+	for i := range l.routes {
+		if err := p.take(keys, &l.routes[i], c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pending) take(keys *Keys, r *routeColumns, c *rejot.Change) error {
+	switch {
+	case c.Op == rejot.Truncate && r.Base:
+		keys.addGone(r.view)
+		return nil
+	case c.Op == rejot.Truncate || r.All:
+		keys.addAll(r.view)
+		return nil
+	}
+	for _, image := range [2][]rejot.Value{c.New, c.Old} {
+		if image == nil {
+			continue
+		}
+		var room [8]rejot.Value
+		tuple := room[:0]
+		for i, at := range r.index {
+			if image[at].Kind() == rejot.Unknown {
+				p.breakView(r, i)
+				return nil
+			}
+			tuple = append(tuple, image[at])
+		}
+		var bytes [64]byte
+		if err := keys.add(r.slot, appendValues(bytes[:0], tuple)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// breakView notes that the log lacks a column that a view needs: from here on nothing can be said of it.
+func (p *Pending) breakView(r *routeColumns, column int) {
+	if p.broken[r.view] != nil {
+		return
+	}
+	name := r.Columns[column]
+	err := rejot.Errorf(rejot.Unsupported, "%s: the log of table %s lacks column %s, which leads to the key", p.pub.views[r.view].Schema, r.Table, name)
+	p.broken[r.view] = rejot.WithMend(err, "give the table a replica identity that has the column (ALTER TABLE %s REPLICA IDENTITY FULL), then: rejot backfill", r.Table)
+}
+
+// layout finds where the routes' columns stand, anew whenever the table's description is another one.
+func (p *Pending) layout(t *rejot.Table) *layout {
+	name := contract.TableName{Schema: t.Schema, Name: t.Name}
+	l := p.columns[name]
+	if l != nil && l.table == t {
+		return l
+	}
+	if l != nil && !sameColumns(l.table, t) {
+		p.changed = true
+	}
+	l = &layout{table: t}
+	p.columns[name] = l
+	for _, r := range p.pub.tables[name] {
+		rc := routeColumns{route: r}
+		for i, want := range r.Columns {
+			at := columnIndex(t, want)
+			if at < 0 {
+				p.breakView(&rc, i)
+				break
+			}
+			rc.index = append(rc.index, at)
+		}
+		if len(rc.index) == len(r.Columns) {
+			l.routes = append(l.routes, rc)
+		}
+	}
+	return l
+}
+
+func columnIndex(t *rejot.Table, name string) int {
+	for i := range t.Columns {
+		if t.Columns[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func sameColumns(a, b *rejot.Table) bool {
+	if len(a.Columns) != len(b.Columns) {
+		return false
+	}
+	for i := range a.Columns {
+		if a.Columns[i].Name != b.Columns[i].Name || a.Columns[i].Type.Name != b.Columns[i].Type.Name {
+			return false
+		}
+	}
+	return true
+}
+
+// Commit ends a transaction: into the batch that is being cut, where its snapshot sees it, else it waits.
+func (p *Pending) Commit(tx rejot.Transaction) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	prev := p.reached
+	p.reached = tx.End
+	subs := p.open[tx.ID]
+	delete(p.open, tx.ID)
+	var keys *Keys
+	for _, k := range subs {
+		if keys == nil {
+			keys = k
+			continue
+		}
+		if err := keys.Merge(k, nil); err != nil {
+			return err
+		}
+		if err := k.Close(); err != nil {
+			return err
+		}
+	}
+	if keys != nil {
+		c := committed{Transaction: tx, keys: keys, prev: prev, at: time.Now()}
+		if p.sees != nil && p.sees(tx) {
+			if err := p.merge(&c); err != nil {
+				return err
+			}
+		} else {
+			p.waiting = append(p.waiting, c)
+			if len(p.waiting)%crowd == 0 {
+				signal(p.crowd)
+			}
+		}
+	}
+	p.signal()
+	return nil
+}
+
+// merge adds a transaction to the cut.
+func (p *Pending) merge(c *committed) error {
+	everyone := true
+	for _, s := range p.since {
+		everyone = everyone && s.Place.Less(c.End)
+	}
+	if everyone {
+		if err := p.cut.Keys.Merge(c.keys, nil); err != nil {
+			return err
+		}
+		return c.keys.Close()
+	}
+	for _, s := range p.since {
+		if !s.Place.Less(c.End) {
+			continue
+		}
+		if p.cut.For[s.Consumer] == nil {
+			p.cut.For[s.Consumer] = p.pub.NewKeys()
+		}
+		if err := p.cut.For[s.Consumer].Merge(c.keys, nil); err != nil {
+			return err
+		}
+	}
+	return c.keys.Close()
+}
+
+// Abort drops what a transaction or a part of it has affected.
+func (p *Pending) Abort(tx, sub rejot.TxID) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	subs := p.open[tx]
+	for id, k := range subs {
+		if id != sub && tx != sub {
+			continue
+		}
+		delete(subs, id)
+		if err := k.Close(); err != nil {
+			return err
+		}
+	}
+	if len(subs) == 0 {
+		delete(p.open, tx)
+	}
+	return nil
+}
+
+// Reached notes how far the log is read.
+func (p *Pending) Reached(place rejot.Place) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reached.Less(place) {
+		p.reached = place
+		p.signal()
+	}
+	return nil
+}
+
+func (p *Pending) signal() { signal(p.wake) }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// crowd is how many transactions may wait in a list before Settle is asked for.
+const crowd = 8_192
+
+// Crowded is received from when so many transactions wait that they should be settled.
+func (p *Pending) Crowded() <-chan struct{} { return p.crowd }
+
+// Woken is received from when something may have changed: a commit, or how far the log is read.
+func (p *Pending) Woken() <-chan struct{} { return p.wake }
+
+// State tells how far the log is read and whether something waits for a batch.
+func (p *Pending) State() (reached rejot.Place, waiting bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reached, len(p.waiting) > 0 || !p.cut.Keys.Empty(nil) || len(p.cut.For) > 0
+}
+
+// Broken gives the views of which nothing can be said any more, each with the reason, and whether a
+// table of a view has another form than before, so that the views have to be resolved again.
+func (p *Pending) Broken() (views map[int]error, changed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	views = make(map[int]error, len(p.broken))
+	for v, err := range p.broken {
+		views[v] = err
+	}
+	return views, p.changed
+}
+
+// Settle merges the transactions that snap sees, so that they need no list: every later snapshot
+// sees them too.
+func (p *Pending) Settle(snap rejot.Snapshot) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.settle(snap.Sees)
+}
+
+func (p *Pending) settle(sees func(rejot.Transaction) bool) error {
+	rest := p.waiting[:0]
+	for i := range p.waiting {
+		c := &p.waiting[i]
+		if !sees(c.Transaction) {
+			rest = append(rest, *c)
+			continue
+		}
+		if err := p.merge(c); err != nil {
+			return err
+		}
+	}
+	clear(p.waiting[len(rest):])
+	p.waiting = rest
+	return nil
+}
+
+// Cut waits until the log is read to snap's place and gives the transactions that snap sees; the
+// others wait for the next one.
+func (p *Pending) Cut(ctx context.Context, snap rejot.Snapshot) (*Cut, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.settle(snap.Sees); err != nil {
+		return nil, err
+	}
+	p.sees = snap.Sees
+	defer func() { p.sees = nil }()
+	for p.reached.Less(snap.Through()) {
+		p.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			p.mu.Lock()
+			return nil, ctx.Err()
+		case <-p.wake:
+			p.mu.Lock()
+		}
+	}
+	cut := p.cut
+	p.cut = p.pub.newCut()
+	cut.Horizon = snap.Through()
+	if len(p.waiting) > 0 {
+		first := &p.waiting[0]
+		if !cut.Horizon.Less(first.End) {
+			cut.Horizon, cut.Oldest = first.prev, first.at
+		}
+	}
+	return cut, nil
+}
