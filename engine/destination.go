@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"rejot.dev/rejot"
+)
+
+// jobsAhead is how many jobs of one source a destination may have: one that is applied while the next is evaluated.
+const jobsAhead = 2
+
+// A Destination applies batches to one database, one after the other.
+type Destination struct {
+	Name string
+
+	applier   rejot.Applier
+	log       *slog.Logger
+	jobs      chan *job
+	calls     chan func()
+	producers []*Producer
+	down      error // the reason while it is tried again; of the goroutine that runs it
+}
+
+// NewDestination makes a destination over an open applier.
+func NewDestination(name string, a rejot.Applier, log *slog.Logger) *Destination {
+	return &Destination{Name: name, applier: a, log: log, calls: make(chan func())}
+}
+
+// run applies jobs until ctx ends. Whoever makes jobs waits for them to end before that.
+func (d *Destination) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case f := <-d.calls:
+			f()
+		case j := <-d.jobs:
+			d.apply(ctx, j)
+		}
+	}
+}
+
+// cursors reads the cursors, between two jobs. While the destination is tried again it answers with the reason.
+func (d *Destination) cursors(ctx context.Context) ([]rejot.Cursor, error) {
+	type answer struct {
+		cursors []rejot.Cursor
+		err     error
+	}
+	ready := make(chan answer, 1)
+	call := func() {
+		if d.down != nil {
+			ready <- answer{err: d.down}
+			return
+		}
+		cs, err := d.applier.Cursors(ctx)
+		ready <- answer{cs, err}
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case d.calls <- call:
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case a := <-ready:
+		return a.cursors, a.err
+	}
+}
+
+func (d *Destination) apply(ctx context.Context, j *job) {
+	p := j.session.producer
+	parts := p.admit(j)
+	if len(parts) == 0 {
+		p.ended(j)
+		return
+	}
+	moves := make([]rejot.Move, len(parts))
+	for i, part := range parts {
+		moves[i] = part.move
+	}
+	outcomes, err := d.applier.Apply(j.ctx, moves, j.batch)
+	if err == nil {
+		p.applied(j, parts, outcomes)
+		p.ended(j)
+		return
+	}
+	if j.fault.Load() != nil { // not the destination's: the batch itself could not be made
+		p.giveBack(j, parts, nil)
+		p.ended(j)
+		return
+	}
+	if ctx.Err() == nil && j.ctx.Err() == nil {
+		d.log.Warn("destination failed", "destination", d.Name, "error", err)
+	}
+	p.giveBack(j, parts, err)
+	p.ended(j)
+	d.recover(ctx, err)
+}
+
+// recover waits until the destination answers again and reads where its cursors are: a commit whose
+// answer was lost may have taken place.
+func (d *Destination) recover(ctx context.Context, cause error) {
+	d.down = cause
+	defer func() { d.down = nil }()
+	delay := newDelay()
+	for {
+		cursors, err := d.applier.Cursors(ctx)
+		if err == nil {
+			for _, p := range d.producers {
+				p.found(d, cursors)
+			}
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		d.down = err
+		if !d.waitRejecting(ctx, delay.NextBackOff()) {
+			return
+		}
+	}
+}
+
+// waitRejecting waits, and sends jobs back meanwhile, so that nobody waits for a destination that is down.
+func (d *Destination) waitRejecting(ctx context.Context, delay time.Duration) bool {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case f := <-d.calls:
+			f()
+		case j := <-d.jobs:
+			p := j.session.producer
+			p.giveBack(j, p.admit(j), d.down)
+			p.ended(j)
+		}
+	}
+}

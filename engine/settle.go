@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"rejot.dev/rejot"
+	"rejot.dev/rejot/publish"
+)
+
+// admit gives the parts of a job whose consumers still stand where the job begins. What the others
+// miss is owed to them.
+func (p *Producer) admit(j *job) []part {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var in []part
+	for _, part := range j.parts {
+		if part.known && part.state != Stopped && part.at.Position == part.move.From.Position && j.ctx.Err() == nil {
+			in = append(in, part)
+			continue
+		}
+		part.jobs--
+		p.oweJob(j, part.consumer)
+	}
+	return in
+}
+
+// oweJob makes a job's keys owed to a consumer that did not get them.
+func (p *Producer) oweJob(j *job, c *consumer) {
+	c.next = c.at
+	c.next.Contract = c.schema.Fingerprint()
+	if c.at.Contract != c.next.Contract {
+		c.next.Backfill = rejot.Backfill{}
+	}
+	if p.session != j.session {
+		return // the log after the cursor has them
+	}
+	err := j.session.owe(c, &publish.Cut{Keys: j.keys, For: map[string]*publish.Keys{c.ID(): j.owed[c]}})
+	if err != nil && p.fatal == nil {
+		p.fatal = err
+	}
+}
+
+// applied notes what became of a job that was committed.
+func (p *Producer) applied(j *job, parts []part, outcomes []rejot.Outcome) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, part := range parts {
+		part.jobs--
+		o := outcomes[i]
+		if o.Err != nil {
+			part.fail(o.Err, now)
+			p.oweJob(j, part.consumer)
+			p.log.Warn("consumer left behind", "consumer", part.ID(), "state", string(part.state), "error", o.Err)
+			continue
+		}
+		part.adapt(now, part.move)
+		part.at = part.move.To
+		part.upserts += o.Upserts
+		part.deletes += o.Deletes
+		part.batches++
+		part.well(now)
+		if part.jobs == 0 && part.owed.Empty(nil) {
+			part.behind = now
+		}
+	}
+}
+
+// adapt lets the backfill's piece follow the time that the last one took.
+func (c *consumer) adapt(now time.Time, m rejot.Move) {
+	if m.From.Backfill.Done || c.jobs > 0 {
+		return
+	}
+	switch took := now.Sub(c.moved); {
+	case took < chunkAim/2:
+		c.chunk = min(2*c.chunk, largestChunk)
+	case took > 2*chunkAim:
+		c.chunk = max(c.chunk/2, firstChunk/10)
+	}
+}
+
+// giveBack makes the keys of a job owed that was not committed. cause is the destination's failure,
+// after which its cursors have to be read again; nil where the batch could not be made.
+func (p *Producer) giveBack(j *job, parts []part, cause error) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, part := range parts {
+		part.jobs--
+		if cause != nil {
+			part.known = false
+			part.doubt = part.move.To
+			if part.state != Stopped {
+				part.state, part.err, part.outside, part.since, part.retryAt = Retrying, cause, true, now, now
+			}
+		}
+		p.oweJob(j, part.consumer)
+	}
+}
+
+// found notes where a destination's cursors are. A consumer whose cursor is neither where it was nor
+// where a lost commit would have put it is written by somebody else.
+func (p *Producer) found(d *Destination, cursors []rejot.Cursor) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.consumers {
+		if c.dest != d {
+			continue
+		}
+		at := rejot.Cursor{Consumer: c.ID(), Source: p.Name}
+		for _, x := range cursors {
+			if x.Consumer == c.ID() {
+				at = x
+			}
+		}
+		first := c.moved.IsZero()
+		lost := !c.known && at.Position == c.doubt.Position
+		if !first && !lost && at.Position != c.at.Position {
+			err := rejot.Errorf(rejot.Conflict, "%s: its cursor in %s is at %s and was left at %s: another instance has written", c.Consumer, d.Name, at.Position, c.at.Position)
+			c.fail(rejot.WithMend(err, "stop the other instance, then: rejot resume %s", c.Name), now)
+			continue
+		}
+		waiting := !c.known
+		c.at, c.next, c.known = at, at, true
+		c.next.Contract = c.schema.Fingerprint()
+		if at.Contract != c.next.Contract {
+			c.next.Backfill = rejot.Backfill{}
+		}
+		if first {
+			c.moved = now
+		}
+		if waiting && c.outside && c.state != Stopped {
+			c.well(now)
+		}
+	}
+	p.signal()
+}
+
+// ended lets go of a job.
+func (p *Producer) ended(j *job) {
+	err := j.release()
+	p.mu.Lock()
+	if err != nil && p.fatal == nil {
+		p.fatal = err
+	}
+	p.flying[j.dest]--
+	p.idle.Broadcast()
+	p.mu.Unlock()
+	p.signal()
+}
+
+// confirm lets the source forget what every consumer has committed.
+func (s *session) confirm(ctx context.Context) error {
+	p := s.producer
+	p.mu.Lock()
+	var low rejot.Position
+	fatal := p.fatal
+	var unlike error
+	for _, c := range p.consumers {
+		at := c.at.Position
+		if at.IsZero() {
+			continue // it has no row yet: its backfill will have everything
+		}
+		if low.IsZero() {
+			low = at
+		}
+		order, err := at.Compare(low)
+		unlike = errors.Join(unlike, err)
+		if order < 0 {
+			low = at
+		}
+	}
+	p.mu.Unlock()
+	if err := errors.Join(fatal, unlike); err != nil || low.IsZero() {
+		return err
+	}
+	return p.src.Confirm(ctx, low)
+}
