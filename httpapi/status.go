@@ -1,0 +1,39 @@
+package httpapi
+
+import "time"
+
+// A Status tells how the program stands.
+type Status struct {
+	State     string     `json:"state"` // the original's words: initial, prepared, started, stopped, closed
+	Manifests []string   `json:"manifests"`
+	Started   time.Time  `json:"started,omitzero"`
+	Pipelines []Pipeline `json:"pipelines"`
+}
+
+// A Pipeline tells how one consumer schema stands.
+type Pipeline struct {
+	Consumer     string    `json:"consumer"`
+	PublicSchema string    `json:"publicSchema"`
+	Source       string    `json:"source"`
+	Destination  string    `json:"destination"`
+	State        string    `json:"state"`
+	Since        time.Time `json:"since,omitzero"`
+	Position     string    `json:"position"`
+	Place        string    `json:"place"` // the position's place in the source's log, in the source's own form
+	LagBytes     uint64    `json:"lagBytes"`
+	LagSeconds   float64   `json:"lagSeconds"`
+	Backfill     Backfill  `json:"backfill"`
+	Upserts      int64     `json:"upserts"`
+	Deletes      int64     `json:"deletes"`
+	Batches      int64     `json:"batches"`
+	Error        string    `json:"error,omitempty"`
+	Mend         string    `json:"mend,omitempty"`
+	RetryAt      time.Time `json:"retryAt,omitzero"`
+}
+
+// A Backfill tells how far a backfill has come, in keys of the base table.
+type Backfill struct {
+	Done     bool  `json:"done"`
+	Rows     int64 `json:"rows"`
+	Estimate int64 `json:"estimate"`
+}
