@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 
 	"contract":         {".", "internal/sqltext"}, // a user's contract in Go compiles at once
 	"contract/collect": {".", "contract", "manifest", "bindings", "internal/sqltext"},
-	"manifest":         {".", "contract"},
+	"manifest":         {".", "contract", "internal/sqltext"},
 	"bindings":         {},
 	"check":            {".", "contract", "manifest", "derive", "internal/sqltext"},
 
@@ -43,8 +43,8 @@ var arrows = map[string][]string{
 	"mcpserver":     {".", "contract", "manifest", "check", "verify"},
 	"cmd/rejot":     {"..."}, // all but test rooms; implementations in adapters.go alone
 
-	"internal/postgres":  {".", "internal/pgtree", "internal/sqltext"},
-	"internal/mysql":     {".", "internal/sqltext"},
+	"internal/postgres":  {".", "contract", "internal/pgtree", "internal/sqltext"}, // a session is made from a contract.Connection
+	"internal/mysql":     {".", "contract", "internal/sqltext"},
 	"internal/pgtree":    {"."},
 	"internal/sqltext":   {"."},
 	"internal/spill":     {".", "internal/failpoint"},
@@ -62,7 +62,7 @@ var modules = map[string][]string{
 		"internal/mysql", "source/binlog", "apply/myapply", "internal/dbtest", "bench/...", "examples/...",
 	},
 	"github.com/nats-io/nats.go":      {"store/natsstore"},
-	"github.com/cenkalti/backoff":     {"engine"},
+	"github.com/cenkalti/backoff":     {"engine", "cmd/rejot"},
 	"github.com/spf13/cobra":          {"cmd/rejot"},
 	"github.com/spf13/pflag":          {"cmd/rejot"},
 	"github.com/jedib0t/go-pretty":    {"cmd/rejot", "examples/..."},

@@ -7,25 +7,6 @@ import (
 	"rejot.dev/rejot"
 )
 
-// Parse finds the placeholders of one statement. Its errors have code Invalid and begin with
-// line:column. It refuses text that does not end (a string, a comment), named beside positional
-// placeholders, and a second statement; a semicolon at the end is cut off.
-func Parse(d Dialect, sql string) (*Statement, error) {
-	l := lexer{dialect: d, sql: sql}
-	for l.at < len(sql) {
-		if err := l.step(); err != nil {
-			return nil, err
-		}
-	}
-	if l.inConditional {
-		return nil, l.fail(l.conditional, "a comment that begins here does not end")
-	}
-	if l.end == 0 {
-		return nil, rejot.Errorf(rejot.Invalid, "1:1: there is no statement")
-	}
-	return &Statement{Text: sql[:l.end], Places: l.places}, nil
-}
-
 // A last says what stands before the lexer, as far as it decides about a colon.
 type last uint8
 
@@ -36,10 +17,11 @@ const (
 )
 
 type lexer struct {
-	dialect Dialect
-	sql     string
-	at      int
-	places  []Place
+	dialect   Dialect
+	text      string
+	at        int
+	places    []Place
+	semicolon int // where the statement's text ends: at its last token, before blanks, comments and the semicolon
 
 	last          last
 	end           int    // of the last token
@@ -49,9 +31,26 @@ type lexer struct {
 	conditional   int    // where it began
 }
 
+// run reads the whole text. Errors have code Invalid and begin with line:column.
+func (l *lexer) run() error {
+	for l.at < len(l.text) {
+		if err := l.step(); err != nil {
+			return err
+		}
+	}
+	if l.inConditional {
+		return l.fail(l.conditional, "a comment that begins here does not end")
+	}
+	if l.end == 0 {
+		return l.fail(0, "there is no statement")
+	}
+	l.semicolon = l.end
+	return nil
+}
+
 // step reads one token, blank or comment.
 func (l *lexer) step() error {
-	c, rest := l.sql[l.at], l.sql[l.at:]
+	c, rest := l.text[l.at], l.text[l.at:]
 	if n := l.blank(rest); n > 0 {
 		l.at += n
 		return nil
@@ -66,7 +65,7 @@ func (l *lexer) step() error {
 	case c == 0:
 		return l.fail(l.at, "a zero byte cannot stand in a statement")
 	case c == ';':
-		return l.semicolon()
+		return l.terminate()
 	case c == '\'' || c == '"' || c == '`' && l.dialect == MySQL:
 		return l.quoted(c, l.dialect == MySQL && c != '`')
 	case c == '$':
@@ -90,7 +89,7 @@ func (l *lexer) token(n int, kind last) {
 }
 
 func (l *lexer) fail(at int, text string) error {
-	before := l.sql[:at]
+	before := l.text[:at]
 	line := 1 + strings.Count(before, "\n")
 	column := 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
 	return rejot.Errorf(rejot.Invalid, "%d:%d: %s", line, column, text)
@@ -100,7 +99,7 @@ func (l *lexer) blank(rest string) int {
 	return len(rest) - len(strings.TrimLeft(rest, " \t\r\n\f\v"))
 }
 
-func (l *lexer) semicolon() error {
+func (l *lexer) terminate() error {
 	if l.inConditional || l.end == 0 {
 		return l.fail(l.at, "a semicolon cannot stand here")
 	}
@@ -127,11 +126,11 @@ func (l *lexer) sign(c byte) {
 // word reads an identifier, a keyword or a number, and the string of E'…'.
 func (l *lexer) word() error {
 	n := 1
-	for l.at+n < len(l.sql) && isWord(l.sql[l.at+n]) {
+	for l.at+n < len(l.text) && isWord(l.text[l.at+n]) {
 		n++
 	}
-	text := l.sql[l.at : l.at+n]
-	if l.dialect == Postgres && (text == "e" || text == "E") && strings.HasPrefix(l.sql[l.at+n:], "'") {
+	text := l.text[l.at : l.at+n]
+	if l.dialect == Postgres && (text == "e" || text == "E") && strings.HasPrefix(l.text[l.at+n:], "'") {
 		l.at++
 		return l.escaped()
 	}
@@ -156,6 +155,9 @@ func (l *lexer) colon(rest string) error {
 	if n == 1 || l.slice() {
 		l.token(1, other)
 		return nil
+	}
+	if l.last == word && l.end == l.at {
+		return rejot.WithMend(l.fail(l.at, "the placeholder "+rest[:n]+" runs into the word before it"), "put a blank between them")
 	}
 	if strings.HasPrefix(rest[n:], "$") {
 		return l.fail(l.at, "the name of the placeholder "+rest[:n]+" runs into a dollar sign")
@@ -223,3 +225,134 @@ func isName(c byte) bool {
 
 // isWord is true for what an identifier consists of after its first byte.
 func isWord(c byte) bool { return isName(c) || c == '$' }
+
+// quoted reads a string or a quoted identifier. A doubled quote is read as two that touch, which
+// comes to the same.
+func (l *lexer) quoted(quote byte, backslash bool) error {
+	n := l.closing(l.at, quote, backslash)
+	if n < 0 {
+		if quote == '\'' {
+			return l.fail(l.at, "a string that begins here does not end")
+		}
+		return l.fail(l.at, "quoted text that begins here with "+string(quote)+" does not end")
+	}
+	l.token(n, value)
+	return nil
+}
+
+// closing gives the length of quoted text that begins at from, or -1 where it does not end.
+func (l *lexer) closing(from int, quote byte, backslash bool) int {
+	for i := from + 1; i < len(l.text); i++ {
+		switch {
+		case l.text[i] == '\\' && backslash:
+			i++
+		case l.text[i] == quote:
+			return i + 1 - from
+		}
+	}
+	return -1
+}
+
+// escaped reads the string of E'…' from its quote on. Postgres continues it where another string
+// follows after a line's end, or at once (a doubled quote), with backslashes as before.
+func (l *lexer) escaped() error {
+	for {
+		n := l.closing(l.at, '\'', true)
+		if n < 0 {
+			return l.fail(l.at, "a string that begins here does not end")
+		}
+		l.token(n, value)
+		next := l.continued()
+		if next < 0 {
+			return nil
+		}
+		l.at = next
+	}
+}
+
+// continued gives the place of a quote that continues the string that has just ended, or -1.
+func (l *lexer) continued() int {
+	i, newline := l.at, false
+	for i < len(l.text) {
+		switch rest := l.text[i:]; {
+		case rest[0] == '\'':
+			if newline || i == l.at {
+				return i
+			}
+			return -1
+		case l.blank(rest) > 0:
+			n := l.blank(rest)
+			newline = newline || strings.ContainsAny(rest[:n], "\r\n")
+			i += n
+		case strings.HasPrefix(rest, "--"):
+			i += lineLength(rest)
+		default:
+			return -1
+		}
+	}
+	return -1
+}
+
+func lineLength(rest string) int {
+	if n := strings.IndexAny(rest, "\r\n"); n >= 0 {
+		return n
+	}
+	return len(rest)
+}
+
+// comment reads a comment, or the marks around what MySQL reads only in some versions. done says
+// that there was one.
+func (l *lexer) comment(rest string) (done bool, err error) {
+	switch {
+	case strings.HasPrefix(rest, "--") && (l.dialect == Postgres || len(rest) == 2 || rest[2] <= ' '):
+		l.at += lineLength(rest)
+	case l.dialect == MySQL && rest[0] == '#':
+		l.at += lineLength(rest)
+	case l.dialect == MySQL && (strings.HasPrefix(rest, "/*!") || strings.HasPrefix(rest, "/*M!")):
+		return true, l.enter(rest)
+	case l.inConditional && strings.HasPrefix(rest, "*/"):
+		l.inConditional = false
+		l.token(2, other)
+	case strings.HasPrefix(rest, "/*"):
+		n := blockLength(rest, l.dialect == Postgres)
+		if n < 0 {
+			return false, l.fail(l.at, "a comment that begins here does not end")
+		}
+		l.at += n
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+// enter begins what stands inside /*! */: it is read as a part of the statement.
+func (l *lexer) enter(rest string) error {
+	switch {
+	case l.closed:
+		return l.fail(l.at, "a second statement begins here, and there may be one only")
+	case l.inConditional:
+		return l.fail(l.at, "/*! cannot stand in another one")
+	}
+	l.inConditional, l.conditional = true, l.at
+	l.token(strings.IndexByte(rest, '!')+1, other)
+	return nil
+}
+
+// blockLength gives the length of a /* */ comment, or -1 where it does not end. Those of Postgres nest.
+func blockLength(rest string, nested bool) int {
+	depth := 0
+	for i := 0; i+1 < len(rest); i++ {
+		switch {
+		case rest[i:i+2] == "/*" && (nested || depth == 0):
+			depth++
+			i++
+		case rest[i:i+2] == "*/":
+			depth--
+			i++
+			if depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return -1
+}

@@ -48,7 +48,7 @@ func TestPlaceholders(t *testing.T) {
 		{pg, `SELECT a[:i], ARRAY[:x,:y, :z]`, `SELECT a[<0 i>], ARRAY[<1 x>,<2 y>, <3 z>]`},
 		{pg, `SELECT a[lo:hi], a[1:n], a[1 :n], a[f(:x):hi], a["l":h]`, `SELECT a[lo:hi], a[1:n], a[1 :n], a[f(<0 x>):hi], a["l":h]`},
 		{pg, `SELECT a[:lo : :hi], a[1: :hi], a[:lo:hi]`, `SELECT a[<0 lo> : <1 hi>], a[1: <2 hi>], a[<3 lo>:hi]`},
-		{pg, `SELECT a[CASE WHEN :b THEN :c END], a[(x AND:y)::int]`, `SELECT a[CASE WHEN <0 b> THEN <1 c> END], a[(x AND<2 y>)::int]`},
+		{pg, `SELECT a[CASE WHEN :b THEN :c END], a[(x AND :y)::int]`, `SELECT a[CASE WHEN <0 b> THEN <1 c> END], a[(x AND <2 y>)::int]`},
 		{pg, `SELECT (:emails::text[])[1] WHERE id=:id`, `SELECT (<0 emails>::text[])[1] WHERE id=<1 id>`},
 		{pg, `SELECT 1.5e3, 0x1F, 1_000, :a`, `SELECT 1.5e3, 0x1F, 1_000, <0 a>`},
 		{pg, `SELECT '12:30'::time, :a`, `SELECT '12:30'::time, <0 a>`},
@@ -101,6 +101,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{pg, `SELECT $0`, "1:8: positional"},
 		{pg, `SELECT $1a`, "1:8: the positional placeholder $1 runs"},
 		{pg, `SELECT :a$$x$$`, "1:8: the name"},
+		{pg, `SELECT 1 WHERE a AND:b`, "1:21: the placeholder :b runs"},
 		{pg, "SELECT '\x00' \x00", "1:12: a zero byte"},
 		{pg, ``, "1:1: there is no statement"},
 		{pg, " -- nothing\n", "1:1: there is no statement"},
@@ -138,17 +139,6 @@ func TestNamesComeOnceInOrderOfOccurrence(t *testing.T) {
 	}
 }
 
-func TestReplacementIsKeptApartFromAWord(t *testing.T) {
-	s, err := sqltext.Parse(pg, `SELECT 1 WHERE a AND:b=(:c)`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := s.Render(func(i int, _ string) string { return fmt.Sprintf("$%d", i+1) })
-	if want := `SELECT 1 WHERE a AND $1=($2)`; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	for _, sql := range []string{
 		`SELECT :a::text, 'x :b', E'\'', $$ :c $$, "d :e" /* :f */ -- :g`, "SELECT `a` # x\n, $1", `/*! a */ "\""`, "E'a'\n'b'; ;", `a[b:c][:d:2]`,
@@ -175,10 +165,13 @@ func FuzzParse(f *testing.F) {
 			}
 			return text
 		})
-		if same != s.Text && strings.ReplaceAll(same, " $", "$") != strings.ReplaceAll(s.Text, " $", "$") {
+		if same != s.Text {
 			t.Fatalf("got %q, want %q", same, s.Text)
 		}
 		again, err := sqltext.Parse(dialect, same)
+		if mysql && strings.HasSuffix(same, "--") {
+			return // two minus signs before a comment; alone at the end they begin one, and neither is SQL
+		}
 		if err != nil || len(again.Places) != len(s.Places) {
 			t.Fatalf("%q is read otherwise the second time: %v", same, err)
 		}
