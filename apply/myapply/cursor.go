@@ -1,0 +1,139 @@
+package myapply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"rejot.dev/rejot"
+	"rejot.dev/rejot/internal/mysql"
+)
+
+const (
+	insertCursor = `INSERT INTO rejot_cursors (source, incarnation, position, contract, backfill_done, backfill_after,
+		backfill_view, backfill_rows, backfill_estimate, consumer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	moveCursor = `UPDATE rejot_cursors SET source = ?, incarnation = ?, position = ?, contract = ?, backfill_done = ?, backfill_after = ?,
+		backfill_view = ?, backfill_rows = ?, backfill_estimate = ?, error = NULL, writes = writes + 1
+		WHERE consumer = ? AND incarnation = ? AND position = ?`
+	readCursors = `SELECT consumer, source, incarnation, position, contract, backfill_done, backfill_after,
+		backfill_view, backfill_rows, backfill_estimate FROM rejot_cursors ORDER BY consumer`
+)
+
+// prepareOwn prepares what moves cursors.
+func (a *Applier) prepareOwn(ctx context.Context) (err error) {
+	if a.insert, err = a.session.Prepare(ctx, insertCursor); err != nil {
+		return fmt.Errorf("prepare to move cursors in %s: %w", a.connection, err)
+	}
+	if a.move, err = a.session.Prepare(ctx, moveCursor); err != nil {
+		return fmt.Errorf("prepare to move cursors in %s: %w", a.connection, err)
+	}
+	return nil
+}
+
+// cursorStatement gives the statement that moves a cursor, and its parameters.
+func (a *Applier) cursorStatement(m rejot.Move, room []mysql.Param) (*mysql.Stmt, []mysql.Param, error) {
+	c := m.To
+	after, err := encodeKey(c.Backfill.After)
+	if err != nil {
+		return nil, nil, err
+	}
+	done := int64(0)
+	if c.Backfill.Done {
+		done = 1
+	}
+	params := append(room, mysql.String(c.Source), mysql.String(string(c.Position.Incarnation)), mysql.String(c.Position.String()),
+		mysql.String(c.Contract), mysql.Int(done), after, mysql.Int(int64(c.Backfill.View)),
+		mysql.Int(c.Backfill.Rows), mysql.Int(c.Backfill.Estimate), mysql.String(c.Consumer))
+	if m.From.Position.IsZero() {
+		return a.insert, params, nil
+	}
+	return a.move, append(params, mysql.String(string(m.From.Position.Incarnation)), mysql.String(m.From.Position.String())), nil
+}
+
+func (a *Applier) conflict(m rejot.Move) error {
+	if m.From.Position.IsZero() {
+		return rejot.Errorf(rejot.Conflict, "%s has a cursor of %s already: another instance has written", a.connection, m.To.Consumer)
+	}
+	return rejot.Errorf(rejot.Conflict, "the cursor of %s in %s is not at %s: another instance has written", m.To.Consumer, a.connection, m.From.Position)
+}
+
+// encodeKey writes a key as a JSON array of texts and nulls; no key is NULL.
+func encodeKey(key []rejot.Value) (mysql.Param, error) {
+	if key == nil {
+		return mysql.Null(), nil
+	}
+	texts := make([]*string, len(key))
+	for i, v := range key {
+		switch s, ok := v.Text(); {
+		case ok:
+			texts[i] = &s
+		case v.Kind() == rejot.Unknown:
+			return mysql.Null(), rejot.Errorf(rejot.Corrupt, "column %d of a backfill's last key is not known", i+1)
+		}
+	}
+	b, err := json.Marshal(texts)
+	return mysql.String(string(b)), err
+}
+
+func decodeKey(v rejot.Value) ([]rejot.Value, error) {
+	text, ok := v.Text()
+	if !ok {
+		return nil, nil
+	}
+	var texts []*string
+	if err := json.Unmarshal([]byte(text), &texts); err != nil {
+		return nil, err
+	}
+	key := make([]rejot.Value, len(texts))
+	for i, s := range texts {
+		key[i] = rejot.NullValue()
+		if s != nil {
+			key[i] = rejot.TextValue(*s)
+		}
+	}
+	return key, nil
+}
+
+// Cursors reads the cursor of every consumer that has a row.
+func (a *Applier) Cursors(ctx context.Context) ([]rejot.Cursor, error) {
+	if err := a.connect(ctx); err != nil {
+		return nil, err
+	}
+	rows, err := a.query(ctx, readCursors)
+	if err != nil {
+		return nil, err
+	}
+	cursors := make([]rejot.Cursor, len(rows))
+	for i, row := range rows {
+		if cursors[i], err = readCursor(row); err != nil {
+			return nil, rejot.Errorf(rejot.Corrupt, "%s: cursor of %s: %w", a.connection, cursors[i].Consumer, err)
+		}
+	}
+	return cursors, nil
+}
+
+func readCursor(row []rejot.Value) (rejot.Cursor, error) {
+	texts := make([]string, len(row))
+	for i, v := range row {
+		texts[i], _ = v.Text()
+	}
+	c := rejot.Cursor{Consumer: texts[0], Source: texts[1], Contract: texts[4]}
+	var err error
+	if c.Position, err = rejot.ParsePosition(rejot.Incarnation(texts[2]), texts[3]); err != nil {
+		return c, err
+	}
+	b := &c.Backfill
+	b.Done = texts[5] == "1"
+	if b.After, err = decodeKey(row[6]); err != nil {
+		return c, fmt.Errorf("last key of the backfill: %w", err)
+	}
+	if b.View, err = strconv.Atoi(texts[7]); err != nil {
+		return c, err
+	}
+	if b.Rows, err = strconv.ParseInt(texts[8], 10, 64); err != nil {
+		return c, err
+	}
+	b.Estimate, err = strconv.ParseInt(texts[9], 10, 64)
+	return c, err
+}

@@ -1,0 +1,105 @@
+package pgapply
+
+import (
+	"context"
+
+	"rejot.dev/rejot/apply"
+)
+
+// attempt is one transaction: the cursors, the events, the commit.
+func (a *Applier) attempt(ctx context.Context, run *apply.Run) (err error) {
+	f := a.fly(ctx)
+	defer func() {
+		if f.end() && a.conn.TxStatus() != 'I' {
+			if _, e := a.exec(ctx, `ROLLBACK`); e != nil {
+				a.drop()
+			}
+		}
+	}()
+	if err := a.begin(f, run); err != nil {
+		return f.failed(err)
+	}
+	for chunk, err := range run.Chunks() {
+		if err != nil {
+			return err
+		}
+		if err := a.chunk(f, run, chunk); err != nil {
+			return err
+		}
+	}
+	return a.landed(f, 0)
+}
+
+// begin sends what comes before the events.
+func (a *Applier) begin(f *flight, run *apply.Run) error {
+	if err := f.send(expected{}, stBegin, nil); err != nil {
+		return err
+	}
+	for _, m := range run.Moves() {
+		name, params, err := moveParams(m)
+		if err != nil {
+			return err
+		}
+		if err := f.send(expected{what: cursor, name: m.To.Consumer}, name, params); err != nil {
+			return err
+		}
+	}
+	if a.deferrable {
+		return f.send(expected{}, stDefer, nil)
+	}
+	return nil
+}
+
+// chunk sends a chunk, with the commit after the last. Results are read one chunk later, so that the
+// server has work while the next chunk is evaluated.
+func (a *Applier) chunk(f *flight, run *apply.Run, c *apply.Chunk) error {
+	for i := range c.Ops {
+		if err := a.op(f, &c.Ops[i]); err != nil {
+			return f.failed(err)
+		}
+	}
+	if c.Last {
+		if err := a.finish(f, run); err != nil {
+			return f.failed(err)
+		}
+	}
+	if err := f.sync(); err != nil {
+		return f.failed(err)
+	}
+	return a.landed(f, 1)
+}
+
+// op sends one event's statement, or what parks it.
+func (a *Applier) op(f *flight, op *apply.Op) error {
+	own := a.own[op.Target]
+	if op.Park != apply.NotParked {
+		return a.park(f, op)
+	}
+	if op.Kind == apply.Truncate && own.quarantines() {
+		if err := f.send(expected{}, stUnpark, [][]byte{text(own.ID())}); err != nil {
+			return err
+		}
+	}
+	return f.send(expected{what: event, op: op}, own.names[op.Kind], f.params(op.Params))
+}
+
+// finish sends the end of the transaction.
+func (a *Applier) finish(f *flight, run *apply.Run) error {
+	if !run.Probe() {
+		return f.send(expected{what: commit}, stCommit, nil)
+	}
+	if err := f.send(expected{what: check}, stImmediate, nil); err != nil {
+		return err
+	}
+	return f.send(expected{}, stRollback, nil)
+}
+
+// landed reads results until no more than ahead sections are on their way.
+func (a *Applier) landed(f *flight, ahead int) error {
+	for len(f.sections) > ahead {
+		if at, err := f.collect(); err != nil {
+			return a.refused(f, at, err)
+		}
+	}
+	return nil
+}
