@@ -37,7 +37,7 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 	scripts/fuzz $(FUZZTIME)
 
 demo: ## see it work, on private servers that are gone afterwards
-	scripts/demo
+	KEEP=$(KEEP) scripts/demo
 
 clean: ## remove what was built and fetched
 	rm -rf bin .cache

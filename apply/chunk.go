@@ -160,6 +160,7 @@ func (c *collector) hand() {
 		})
 	}
 	c.run.chunks++
+	c.run.single = c.run.chunks == 1 && c.chunk.Last
 	if !c.yield(c.chunk, nil) {
 		c.over = true
 	}

@@ -29,7 +29,8 @@ func (f *Failure) Unwrap() error { return f.Err }
 type Run struct {
 	batch  *rejot.Batch
 	parts  []*part
-	chunks int  // of the last attempt
+	chunks int  // of the last attempt, so far
+	single bool // the last attempt had one chunk, and that was the last
 	whole  bool // order the batch as one, not chunk by chunk
 	probe  int  // the part that is tried alone; -1: none
 	search searching
@@ -154,7 +155,7 @@ func (r *Run) blamed(f *Failure) *part {
 
 // reorder finds another order for p, and reports whether there is one.
 func (r *Run) reorder(p *part) bool {
-	if r.chunks > 1 && !r.whole {
+	if !r.single && !r.whole {
 		r.whole = true
 		return true
 	}

@@ -8,5 +8,5 @@
 // leaf to the key. What no rule proves is refused: a superset of keys costs time, a missing key is wrong.
 //
 // The package names no database: SQL text is written by the source that filled the Input.
-// Start reading at Prove; the rules are in facts.go (what binds), pass.go (barriers) and rank.go (ways).
+// Start reading at Prove; the rules are in facts.go (what binds), pass.go (barriers) and way.go (ways).
 package derive

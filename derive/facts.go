@@ -1,5 +1,7 @@
 package derive
 
+import "slices"
+
 // A fact says: a row of bound.leaf influences the result only together with rows of its targets
 // where the columns are equal, or with the keys that have its value at placeholder param.
 type fact struct {
@@ -167,4 +169,60 @@ func reaches(targets []colref, leaf *Rel) bool {
 		}
 	}
 	return false
+}
+
+// inferParams adds what follows: where X.c = Y.d binds X in all its alternatives, and each Y.d = :id binds
+// Y, X matters only where X.c = :id. So "i.order_id = :id AND o.id = i.order_id" makes o the base.
+func (p *prover) inferParams() {
+	for again := true; again; {
+		again = false
+		for _, f := range p.facts {
+			for _, inferred := range p.infer(f) {
+				if !p.hasParam(inferred) {
+					p.facts = append(p.facts, inferred)
+					again = true
+				}
+			}
+		}
+	}
+}
+
+func (p *prover) hasParam(f fact) bool {
+	return slices.ContainsFunc(p.facts, func(g fact) bool {
+		return len(g.targets) == 0 && g.bound == f.bound && g.param == f.param
+	})
+}
+
+// infer gives the placeholders that f's targets are bound to, all to the same one.
+func (p *prover) infer(f fact) []fact {
+	if len(f.targets) == 0 {
+		return nil
+	}
+	var inferred []fact
+	for param := range p.in.Names {
+		families := f.by.Op.Families
+		for _, t := range f.targets {
+			families = p.paramFamilies(t, param, f.by, families)
+		}
+		if len(families) == 0 {
+			continue
+		}
+		op := *f.by.Op
+		op.Families = families
+		by := f.by
+		by.Op = &op
+		inferred = append(inferred, fact{bound: f.bound, by: by, flipped: f.flipped, param: param})
+	}
+	return inferred
+}
+
+// paramFamilies keeps those families in which column c is bound to a placeholder too.
+func (p *prover) paramFamilies(c colref, param int, by Equality, families []uint32) []uint32 {
+	for _, g := range p.facts {
+		if len(g.targets) > 0 || g.bound != c || g.param != param || !sameCollation(g.by.Collation, by.Collation) {
+			continue
+		}
+		return slices.DeleteFunc(slices.Clone(families), func(f uint32) bool { return !slices.Contains(g.by.Op.Families, f) })
+	}
+	return nil
 }

@@ -42,6 +42,7 @@ type level struct {
 	rels      []*Rel
 	own       relset // the same as a set
 	nullable  relset // may be a row of NULLs above all joins
+	full      bool   // a full join is left: one row on each side may give two
 	conjuncts []conjunct
 }
 
@@ -120,6 +121,7 @@ func (p *prover) joins(l *level, f *From, kinds map[*From]JoinKind) (all, nullab
 	case Right:
 		bound, nullable = without(la, ln), union(la, rn)
 	case Full:
+		l.full = true
 		if p.is(FullBinds) {
 			p.conjunct(l, f.On, all)
 		}

@@ -28,6 +28,7 @@ const (
 	FixedByUnfixed           // rows may be fixed by rows that are not
 	GroupByNullable          // grouping by a nullable side's columns gives one row
 	FixedWhereUnbound        // ON of a left join fixes its left side
+	FullIsOne                // a full join of one row and one row gives one
 	InCountsAnywhere         // IN inside another expression is a fact
 	SeriesIsOne              // a set-returning output gives one row
 	MutantEnd                // one more than the last

@@ -25,6 +25,9 @@ func (p *prover) one(q *Query, fixed relset, given map[int]Equality) bool {
 	if len(q.Group) > 0 && w.single(q.Group) || len(q.Distinct) > 0 && w.single(q.Distinct) {
 		return true
 	}
+	if w.l.full && !p.is(FullIsOne) {
+		return false
+	}
 	for _, r := range w.l.rels {
 		if !w.fixed[r] || p.is(FixedByUnfixed) && !w.fix(r) {
 			return false
@@ -133,9 +136,10 @@ func (w *oneRow) single(list []Grouping) bool {
 		}
 		solid := !w.l.own[e.Rel] || !w.l.nullable[e.Rel] || w.p.is(GroupByNullable)
 		pinned := func() bool { return w.pinned(e.Rel, e.Col, func(by Equality) bool { return by.finer(list[i].By) }) }
-		if !(solid && (w.fixed[e.Rel] || pinned()) || w.givenOutput(e, g.By)) {
-			return false
+		if solid && (w.fixed[e.Rel] || pinned()) || w.givenOutput(e, g.By) {
+			continue
 		}
+		return false
 	}
 	return true
 }

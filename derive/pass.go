@@ -98,7 +98,10 @@ func (p *prover) barrier(own, fact Equality) bool { return own.finer(fact) || p.
 
 // passes tells whether the grouping, windows and DISTINCT of q let its column e through.
 func (p *prover) passes(q *Query, e *Expr, eq Equality) bool {
-	if q.GroupSets || q.Aggregates && len(q.Group) == 0 || len(q.Group) > 0 && !p.among(q.Group, e, eq) {
+	if q.GroupSets || q.Aggregates && len(q.Group) == 0 {
+		return false
+	}
+	if len(q.Group) > 0 && !p.among(q.Group, e, eq) && !determined(q.Group, e.Rel) {
 		return false
 	}
 	for _, w := range q.Windows {
@@ -119,4 +122,23 @@ func (p *prover) among(list []Grouping, e *Expr, eq Equality) bool {
 
 func sameColumn(a, b *Expr) bool {
 	return a.Op == ColumnOf && b.Op == ColumnOf && a.Col > 0 && a.Rel == b.Rel && a.Col == b.Col
+}
+
+// determined tells whether a level is grouped by a unique, non-null key of table r, by equalities that are
+// as fine as the key's: then a group has one row of r, and any of its columns is one with the group.
+func determined(group []Grouping, r *Rel) bool {
+	if r.Relation == nil {
+		return false
+	}
+	return slices.ContainsFunc(r.Relation.Keys, func(u Unique) bool {
+		for i, number := range u.Columns {
+			key := r.Relation.Columns[number]
+			if key == nil || !key.NotNull || !slices.ContainsFunc(group, func(g Grouping) bool {
+				return isColumn(g.Expr, r, number) && (g.By.identity() || u.serves(i, g.By))
+			}) {
+				return false
+			}
+		}
+		return true
+	})
 }

@@ -1,12 +1,14 @@
 package derive
 
+import "slices"
+
 // A Plan is what was proved of one query: which keys a change of any table that it reads affects.
 // Nothing may be published by it while Refused is not empty.
 type Plan struct {
 	Base    Table       // the table whose unique key the query's placeholders bind
 	Key     []KeyColumn // one per placeholder, in the order of the unique index
 	Many    bool        // a key may have several rows: it was not proved that it has one at most
-	Routes  []Route     // one per changed table and place where the query reads it; the base's own is Direct
+	Routes  []Route     // one per changed table and place where the query reads it, equal ones united; the base's own is Direct
 	Tables  []Table     // every table that the query reads, once each, as the query names it
 	Refused []Refusal   // what is not proved
 	Outputs []Output    // one per column of the result
@@ -15,6 +17,19 @@ type Plan struct {
 	// the table itself, its partitions and its inheritance children at every depth. Columns of a
 	// member are found by name, as their numbers may differ from the table's.
 	Members map[uint32][]uint32
+}
+
+// AddRoute adds a route. Where another leaf of the same table already leads to keys in the same way,
+// the two become one.
+func (p *Plan) AddRoute(r Route) {
+	for i := range p.Routes {
+		o := &p.Routes[i]
+		if o.Table == r.Table && o.Direct == r.Direct && o.All == r.All && o.SQL == r.SQL && (r.Direct || r.All || r.SQL != "") && slices.Equal(o.Columns, r.Columns) {
+			o.Leaf += ", " + r.Leaf
+			return
+		}
+	}
+	p.Routes = append(p.Routes, r)
 }
 
 // A Table names a table of the source. Tables are comparable.
@@ -44,7 +59,7 @@ type KeyColumn struct {
 // A NULL among the values of Columns affects no key by way of a Direct route.
 type Route struct {
 	Table   Table
-	Leaf    string   // where in the query the table is read, for people
+	Leaf    string   // where in the query the table is read, for people; several places are separated by commas
 	Direct  bool     // the values of Columns are the base's key, in the order of Plan.Key
 	All     bool     // every key of the view is affected (declared, never derived)
 	Columns []string // the columns whose old and new images are needed, in the order of parameters

@@ -5,6 +5,7 @@ func Prove(in *Input) *Plan {
 	p := &prover{in: in, levels: map[*Query]*level{}, seen: map[any]bool{}, ways: map[*Rel]*hop{}}
 	plan := &Plan{Base: in.Base, Members: map[uint32][]uint32{}}
 	p.collect(in.Query)
+	p.inferParams()
 	plan.Tables = p.tables()
 	base, refusal := p.findBase()
 	if base == nil {

@@ -243,7 +243,7 @@ func (p *prover) routes(plan *Plan) {
 			for _, k := range p.base.columns {
 				r.Columns, r.Types = append(r.Columns, k.column.Name), append(r.Types, k.column.Type.Text)
 			}
-			plan.Routes = append(plan.Routes, r)
+			plan.AddRoute(r)
 		case p.in.Declared[table.ID]:
 			// The developer said how; the source adds the route.
 		case p.ways[leaf] == nil:
@@ -276,7 +276,7 @@ func (p *prover) route(plan *Plan, leaf *Rel) {
 	for _, c := range columns {
 		r.Columns, r.Types = append(r.Columns, c.Name), append(r.Types, c.Type.Text)
 	}
-	plan.Routes = append(plan.Routes, r)
+	plan.AddRoute(r)
 }
 
 // firstColumns are the changed table's columns that the paths use, once each.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rejot.dev/rejot"
+	"rejot.dev/rejot/internal/failpoint"
 )
 
 // jobsAhead is how many jobs of one source a destination may have: one that is applied while the next is evaluated.
@@ -81,7 +82,7 @@ func (d *Destination) apply(ctx context.Context, j *job) {
 	for i, part := range parts {
 		moves[i] = part.move
 	}
-	outcomes, err := d.applier.Apply(j.ctx, moves, j.batch)
+	outcomes, err := d.write(j, moves)
 	if err == nil {
 		p.applied(j, parts, outcomes)
 		p.ended(j)
@@ -98,6 +99,18 @@ func (d *Destination) apply(ctx context.Context, j *job) {
 	p.giveBack(j, parts, err)
 	p.ended(j)
 	d.recover(ctx, err)
+}
+
+// write applies a job, between two steps at which tests end the process.
+func (d *Destination) write(j *job, moves []rejot.Move) ([]rejot.Outcome, error) {
+	if err := failpoint.Hit("apply.before"); err != nil {
+		return nil, err
+	}
+	outcomes, err := d.applier.Apply(j.ctx, moves, j.batch)
+	if err != nil {
+		return nil, err
+	}
+	return outcomes, failpoint.Hit("apply.after")
 }
 
 // recover waits until the destination answers again and reads where its cursors are: a commit whose

@@ -55,15 +55,15 @@ func (e *Engine) watch(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		stopped, all := e.stopped()
+		all, stopped := e.stopped()
 		if all {
 			return rejot.Errorf(rejot.Rejected, "every pipeline has stopped: %w", stopped)
 		}
 	}
 }
 
-// stopped gives the reason of the first pipeline that stands still until it is resumed, and whether all do.
-func (e *Engine) stopped() (first error, all bool) {
+// stopped tells whether all pipelines stand still until they are resumed, and gives the first one's reason.
+func (e *Engine) stopped() (all bool, first error) {
 	all = true
 	for _, p := range e.Status() {
 		if p.State != Stopped {
@@ -72,7 +72,7 @@ func (e *Engine) stopped() (first error, all bool) {
 			first = p.Err
 		}
 	}
-	return first, all
+	return all, first
 }
 
 // Failed gives why a pipeline stands still, nil when none does.

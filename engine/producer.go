@@ -162,8 +162,11 @@ func (p *Producer) runSession(ctx context.Context) error {
 	}
 	read := make(chan error, 1)
 	go func() { read <- p.src.Read(ctx, start, s.pending) }()
-	settled := make(chan error, 1)
-	go func() { settled <- s.settle(ctx) }()
+	settled := make(chan struct{})
+	go func() {
+		defer close(settled)
+		s.settle(ctx)
+	}()
 	err = s.loop(ctx, read)
 	cancel()
 	if r := <-read; err == nil || errors.Is(err, context.Canceled) {

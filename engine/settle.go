@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rejot.dev/rejot"
+	"rejot.dev/rejot/internal/failpoint"
 	"rejot.dev/rejot/publish"
 )
 
@@ -92,7 +93,7 @@ func (p *Producer) giveBack(j *job, parts []part, cause error) {
 		if cause != nil {
 			part.known = false
 			part.doubt = part.move.To
-			if part.state != Stopped {
+			if part.state != Stopped && j.ctx.Err() == nil { // a job that was called off is nobody's failure
 				part.state, part.err, part.outside, part.since, part.retryAt = Retrying, cause, true, now, now
 			}
 		}
@@ -177,5 +178,11 @@ func (s *session) confirm(ctx context.Context) error {
 	if err := errors.Join(fatal, unlike); err != nil || low.IsZero() {
 		return err
 	}
-	return p.src.Confirm(ctx, low)
+	if err := failpoint.Hit("confirm.before"); err != nil {
+		return err
+	}
+	if err := p.src.Confirm(ctx, low); err != nil {
+		return err
+	}
+	return failpoint.Hit("confirm.after")
 }

@@ -179,6 +179,9 @@ func (s *session) step(ctx context.Context) (worked bool, err error) {
 	}
 	defer snap.Close() //nolint:errcheck // a snapshot is read only: nothing depends on how it ends
 	s.notice(cut)
+	if err := failpoint.Hit("cut.after"); err != nil {
+		return false, errors.Join(err, cut.Close())
+	}
 	b, jobs, err := s.prepare(ctx, snap, cut, &pl)
 	var view *publish.ViewError
 	if errors.As(err, &view) {
@@ -190,13 +193,10 @@ func (s *session) step(ctx context.Context) (worked bool, err error) {
 	if len(jobs) == 0 {
 		return false, b.release()
 	}
-	if err := failpoint.Hit("deliver.before"); err != nil {
-		return false, err
-	}
 	for _, j := range jobs {
 		j.dest.jobs <- j // has room: flying says so
 	}
-	err = s.evaluate(ctx, snap, b, jobs)
+	err = errors.Join(s.evaluate(ctx, snap, b, jobs), failpoint.Hit("evaluate.after"))
 	return true, errors.Join(err, b.release())
 }
 
@@ -377,16 +377,17 @@ func (s *session) evaluate(ctx context.Context, snap rejot.Snapshot, b *shared, 
 	return nil
 }
 
-// settle merges waiting transactions into sets when there are many, while batches take long or nobody is ready.
-func (s *session) settle(ctx context.Context) error {
+// settle merges waiting transactions into sets when there are many, while batches take long or
+// nobody is ready. Where it fails they wait in their list for the next cut.
+func (s *session) settle(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		case <-s.pending.Crowded():
 		}
-		if err := s.settleOnce(ctx); err != nil {
-			return err
+		if err := s.settleOnce(ctx); err != nil && ctx.Err() == nil {
+			s.producer.log.Warn("waiting transactions were not merged", "error", err)
 		}
 	}
 }

@@ -74,11 +74,11 @@ func (e *Events) decode(text string, ev *rejot.Event) error {
 	}
 	ev.Shape, ev.Op = e.pub.shapes[view], rejot.EventOp(text[n])
 	text = text[n+1:]
-	size, n := uvarint(text)
-	if n <= 0 || size > uint64(len(text)-n) {
+	size, n := length(text)
+	if n <= 0 || size > len(text)-n {
 		return rejot.Errorf(rejot.Corrupt, "a spilled event is damaged")
 	}
-	ev.For, text = text[n:n+int(size)], text[n+int(size):] //nolint:gosec // bounded by the text's length
+	ev.For, text = text[n:n+size], text[n+size:]
 	if ev.Op == rejot.Clear {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (e *Events) decode(text string, ev *rejot.Event) error {
 	if ev.Op == rejot.UpsertRow {
 		width += len(ev.Shape.Row)
 	}
-	values, _, err := readValues(make([]rejot.Value, 0, width), text, width)
+	values, err := readValues(text, width)
 	if err != nil {
 		return err
 	}

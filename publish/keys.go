@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"iter"
+	"math"
 
 	"rejot.dev/rejot"
 	"rejot.dev/rejot/internal/spill"
@@ -133,22 +134,32 @@ func appendValues(b []byte, values []rejot.Value) []byte {
 	return b
 }
 
-// readValues decodes n values from text, which they share, and gives the rest.
-func readValues(dst []rejot.Value, text string, n int) ([]rejot.Value, string, error) {
+// readValues decodes n values from text, which they share.
+func readValues(text string, n int) ([]rejot.Value, error) {
+	values := make([]rejot.Value, 0, n)
 	for range n {
-		size, width := uvarint(text)
-		if width <= 0 || size > uint64(len(text)-width)+1 {
-			return nil, "", rejot.Errorf(rejot.Corrupt, "a spilled tuple ends early")
+		size, width := length(text)
+		if width <= 0 || size > len(text)-width+1 {
+			return nil, rejot.Errorf(rejot.Corrupt, "a spilled tuple ends early")
 		}
 		text = text[width:]
 		if size == 0 {
-			dst = append(dst, rejot.NullValue())
+			values = append(values, rejot.NullValue())
 			continue
 		}
-		dst = append(dst, rejot.TextValue(text[:size-1]))
+		values = append(values, rejot.TextValue(text[:size-1]))
 		text = text[size-1:]
 	}
-	return dst, text, nil
+	return values, nil
+}
+
+// length reads a varint that counts bytes, and how many bytes it takes itself: 0 where there is none.
+func length(s string) (size, width int) {
+	x, n := uvarint(s)
+	if x > math.MaxInt32 {
+		return 0, 0
+	}
+	return int(x), n
 }
 
 func uvarint(s string) (uint64, int) {
@@ -168,7 +179,7 @@ func tuples(items iter.Seq2[[]byte, error], width int) iter.Seq2[[]rejot.Value, 
 		for item, err := range items {
 			var values []rejot.Value
 			if err == nil {
-				values, _, err = readValues(make([]rejot.Value, 0, width), string(item), width)
+				values, err = readValues(string(item), width)
 			}
 			if !yield(values, err) || err != nil {
 				return

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -208,36 +209,36 @@ func (p *Pending) Commit(tx rejot.Transaction) error {
 	defer p.mu.Unlock()
 	prev := p.reached
 	p.reached = tx.End
-	subs := p.open[tx.ID]
-	delete(p.open, tx.ID)
+	p.signal()
+	keys, err := p.gather(tx.ID)
+	if err != nil || keys == nil {
+		return err
+	}
+	c := committed{Transaction: tx, keys: keys, prev: prev, at: time.Now()}
+	if p.sees != nil && p.sees(tx) {
+		return p.merge(&c)
+	}
+	p.waiting = append(p.waiting, c)
+	if len(p.waiting)%crowd == 0 {
+		signal(p.crowd)
+	}
+	return nil
+}
+
+// gather takes the keys of a transaction and all its subtransactions; nil where it has none.
+func (p *Pending) gather(tx rejot.TxID) (*Keys, error) {
 	var keys *Keys
-	for _, k := range subs {
+	for _, k := range p.open[tx] {
 		if keys == nil {
 			keys = k
 			continue
 		}
-		if err := keys.Merge(k, nil); err != nil {
-			return err
-		}
-		if err := k.Close(); err != nil {
-			return err
+		if err := errors.Join(keys.Merge(k, nil), k.Close()); err != nil {
+			return nil, err
 		}
 	}
-	if keys != nil {
-		c := committed{Transaction: tx, keys: keys, prev: prev, at: time.Now()}
-		if p.sees != nil && p.sees(tx) {
-			if err := p.merge(&c); err != nil {
-				return err
-			}
-		} else {
-			p.waiting = append(p.waiting, c)
-			if len(p.waiting)%crowd == 0 {
-				signal(p.crowd)
-			}
-		}
-	}
-	p.signal()
-	return nil
+	delete(p.open, tx)
+	return keys, nil
 }
 
 // merge adds a transaction to the cut.

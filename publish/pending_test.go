@@ -101,7 +101,8 @@ func (s state) Query(_ context.Context, q *rejot.Query, tuples iter.Seq2[[]rejot
 func evaluate(t interface {
 	Context() context.Context
 	Fatal(...any)
-}, p *publish.Publisher, s state, works ...publish.Work) []string {
+}, p *publish.Publisher, s state, works ...publish.Work,
+) []string {
 	events := p.NewEvents()
 	err := p.Evaluate(t.Context(), s, works, events)
 	events.Finish(err)

@@ -33,6 +33,8 @@ type Applier struct {
 	move    *mysql.Stmt    // of a cursor
 	catalog *catalog
 	types   map[*rejot.Column][]converter // by the first of an operation's columns
+	blocks  map[blockKey]*block           // nil where there can be none
+	blocked int                           // how many were run
 }
 
 var _ rejot.Applier = (*Applier)(nil)
@@ -101,7 +103,7 @@ func (a *Applier) drop() {
 		_ = a.session.Close() // nothing is lost with it
 	}
 	a.session, a.insert, a.move = nil, nil, nil
-	a.types = map[*rejot.Column][]converter{}
+	a.types, a.blocks = map[*rejot.Column][]converter{}, map[blockKey]*block{}
 }
 
 // inspect refuses a server that is too old or cannot be written to.

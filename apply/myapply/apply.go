@@ -23,10 +23,10 @@ func (a *Applier) Apply(ctx context.Context, moves []rejot.Move, b *rejot.Batch)
 		if err == nil && !probe {
 			break
 		}
-		if !a.warned(err) {
-			err = run.Again(err)
-		} else {
+		if otherwise(err) {
 			err = nil
+		} else {
+			err = run.Again(err)
 		}
 		if err == nil {
 			err = a.connect(ctx)
@@ -107,6 +107,13 @@ func (a *Applier) commit(ctx context.Context) error {
 // chunk runs a portion of the batch, with the cursors before it.
 func (a *Applier) chunk(ctx context.Context, moves []rejot.Move, ops []apply.Op) error {
 	for len(moves)+len(ops) > 0 {
+		if n := a.blockable(ops); n > 0 && len(moves) == 0 {
+			if err := a.runBlock(ctx, ops[:n]); err != nil {
+				return err
+			}
+			ops = ops[n:]
+			continue
+		}
 		n, careful := a.together(ops)
 		if err := a.run(ctx, moves, ops[:n], careful); err != nil {
 			return err
@@ -116,10 +123,13 @@ func (a *Applier) chunk(ctx context.Context, moves []rejot.Move, ops []apply.Op)
 	return nil
 }
 
-// together is how many of ops may be on their way at a time: all up to the first of a consumer whose
-// warnings have to be looked at, or that one alone.
+// together is how many of ops may be on their way at a time: all up to the first that a block may do,
+// or of a consumer whose warnings have to be looked at, or that one alone.
 func (a *Applier) together(ops []apply.Op) (n int, careful bool) {
 	for i := range ops {
+		if a.starts(ops, i) && a.blockable(ops[i:]) > 0 {
+			return i, false
+		}
 		if !a.own(ops[i].Target).careful {
 			continue
 		}
@@ -129,6 +139,11 @@ func (a *Applier) together(ops []apply.Op) (n int, careful bool) {
 		return i, false
 	}
 	return len(ops), false
+}
+
+// starts reports whether another form begins at i.
+func (a *Applier) starts(ops []apply.Op, i int) bool {
+	return i == 0 || ops[i].Target != ops[i-1].Target || ops[i].Kind != ops[i-1].Kind
 }
 
 // run makes executions that are on their way at a time. The failing one is that which follows the
@@ -161,7 +176,7 @@ func (a *Applier) run(ctx context.Context, moves []rejot.Move, ops []apply.Op, c
 			return &apply.Failure{Consumer: op.Target.Consumer.ID(), Err: rejot.Errorf(rejot.Invalid,
 				"%s: its %s has ended the transaction", op.Target.Consumer, op.Kind)}
 		case r.Warnings > 0 && !careful:
-			return &warned{a.own(op.Target)}
+			return &again{own: a.own(op.Target)}
 		default:
 			return nil
 		}
@@ -203,6 +218,7 @@ func (a *Applier) params(op *apply.Op, room []mysql.Param) ([]mysql.Param, error
 		}
 		a.types[&op.Columns[0]] = converters
 	}
+	size := 0
 	for i, v := range op.Params {
 		text, ok := v.Text()
 		switch {
@@ -217,8 +233,25 @@ func (a *Applier) params(op *apply.Op, room []mysql.Param) ([]mysql.Param, error
 			return nil, refuseValue(op, i, err)
 		}
 		room = append(room, p)
+		size += p.Size()
+	}
+	if most := a.session.MaxPacket(); size > most-packetSpare {
+		err := rejot.Errorf(rejot.Rejected, "%s: a row for its %s has %d bytes, and %s takes %d", op.Target.Consumer, op.Kind, size, a.connection, most)
+		return nil, &apply.Failure{Consumer: op.Target.Consumer.ID(), Err: rejot.WithMend(err, "SET GLOBAL max_allowed_packet = %d", nextPacket(size))}
 	}
 	return room, nil
+}
+
+// packetSpare is for what goes with the values.
+const packetSpare = 4096
+
+// nextPacket is the next power of two that has room.
+func nextPacket(size int) int {
+	n := 1 << 20
+	for n < size+packetSpare {
+		n *= 2
+	}
+	return n
 }
 
 // refuseValue says that a value cannot be what its type is here.

@@ -55,7 +55,9 @@ func (a *Applier) failed(op *apply.Op, err error) error {
 		code = rejot.Rejected // it is not known, and it came of this row
 	}
 	f := &apply.Failure{Consumer: op.Target.Consumer.ID(), Reorder: slices.Contains(reorders, answer.Number)}
-	guard := a.own(op.Target).guard
+	own := a.own(op.Target)
+	own.slow = false // it was the row, and not the block
+	guard := own.guard
 	if column := answer.Name(func(name string) bool { return slices.Contains(guard, name) }); answer.Number == badNull && op.Kind == apply.Upsert && column != "" {
 		f.Reorder = true
 		f.Err = rejot.WithMend(rejot.Errorf(code, "%s: a row for its %s has a value that must be unique and that another row in %s holds", op.Target.Consumer, op.Kind, a.connection),
@@ -97,20 +99,30 @@ func (a *Applier) isConstraint(name string) bool {
 	return ok && a.catalog.tables[strings.ToLower(tableName)] != nil && a.catalog.constraints[key]
 }
 
-// warned says that a statement gave warnings while others were on their way behind it, so that they
-// can no longer be read.
-type warned struct{ by *consumer }
+// again says that an attempt has to be made again in another way, as the one that was taken does not
+// tell what happened: warnings that were lost among executions on their way, a block that failed.
+type again struct {
+	own  *consumer
+	slow bool // without blocks; else looking at the warnings of each execution
+}
 
-func (w *warned) Error() string { return "a statement gave a warning" }
+func (g *again) Error() string { return "the attempt has to be made again" }
 
-// warned makes a consumer careful where err says that it gave warnings; then the attempt is repeated.
-func (a *Applier) warned(err error) bool {
-	var w *warned
-	if !errors.As(err, &w) || w.by.careful {
+// otherwise prepares for the attempt that err asks for, and reports whether it does.
+func otherwise(err error) bool {
+	var g *again
+	switch {
+	case !errors.As(err, &g):
+		return false
+	case g.slow && !g.own.slow:
+		g.own.slow = true
+		return true
+	case !g.slow && !g.own.careful:
+		g.own.careful = true
+		return true
+	default:
 		return false
 	}
-	w.by.careful = true
-	return true
 }
 
 // warnings reads what the statement before gave, and makes an error of what is not harmless.

@@ -1,15 +1,22 @@
 package myapply
 
-import "rejot.dev/rejot/internal/sqltext"
+import (
+	"slices"
 
-// placeholders puts question marks in the place of a statement's placeholders and names these, one a place.
-func placeholders(sql string) (text string, names []string, err error) {
+	"rejot.dev/rejot/internal/sqltext"
+)
+
+// placeholders puts question marks in the place of a statement's placeholders and names these, one a
+// place. inBlock has a block's columns in their place.
+func placeholders(sql string) (text, inBlock string, names []string, err error) {
 	st, err := sqltext.Parse(sqltext.MySQL, sql)
 	if err != nil {
-		return "", nil, err
+		return "", "", nil, err
 	}
 	for _, p := range st.Places {
 		names = append(names, p.Name)
 	}
-	return st.Render(func(int, string) string { return "?" }), names, nil
+	text = st.Render(func(int, string) string { return "?" })
+	inBlock = st.Render(func(_ int, name string) string { return "rejot_row." + blockColumn(slices.Index(names, name)) })
+	return text, inBlock, names, nil
 }

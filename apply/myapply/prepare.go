@@ -13,13 +13,17 @@ import (
 
 // A consumer is a consumer schema with its statements.
 type consumer struct {
-	target *apply.Target
-	texts  [apply.Kinds]string // with question marks; empty where there is none
-	stmts  [apply.Kinds]*mysql.Stmt
-	guard  []string // columns of the upsert's guard, see guard.go
+	target  *apply.Target
+	texts   [apply.Kinds]string // with question marks; empty where there is none
+	inBlock [apply.Kinds]string // with a block's columns
+	stmts   [apply.Kinds]*mysql.Stmt
+	blocks  [apply.Kinds]string // what was prepared, with a block's columns
+	guard   []string            // columns of the upsert's guard, see guard.go
 	// careful says that its statements give warnings that are harmless, so that each has to be
 	// looked at before the next one runs.
 	careful bool
+	// slow says that a block failed with what executions did not.
+	slow bool
 }
 
 // newConsumer lexes a consumer's statements.
@@ -37,7 +41,7 @@ func newConsumer(c *contract.Consumer) (*consumer, error) {
 		if sql == "" {
 			continue
 		}
-		text, names, err := placeholders(sql)
+		text, inBlock, names, err := placeholders(sql)
 		if err != nil {
 			err = rejot.Errorf(rejot.Invalid, "%s: its %s: %w", c, k, err)
 			if rejot.MendOf(err) == "" {
@@ -46,7 +50,7 @@ func newConsumer(c *contract.Consumer) (*consumer, error) {
 			return nil, err
 		}
 		own.target.Statements[k] = &apply.Statement{Names: names}
-		own.texts[k] = text
+		own.texts[k], own.inBlock[k] = text, inBlock
 	}
 	return own, nil
 }
@@ -59,7 +63,7 @@ func (a *Applier) prepareConsumers(ctx context.Context) error {
 		return err
 	}
 	for _, c := range a.consumers {
-		c.careful = false
+		c.careful, c.slow = false, false
 		c.stmts = [apply.Kinds]*mysql.Stmt{}
 		c.target.Broken = nil
 		var errs []error
@@ -83,9 +87,13 @@ func (a *Applier) prepareConsumers(ctx context.Context) error {
 // prepare lets the server read one statement, and refuses what would not be part of our transaction.
 func (a *Applier) prepare(ctx context.Context, c *consumer, k apply.Kind) error {
 	who, text := c.target.Consumer, c.texts[k]
+	c.blocks[k] = c.inBlock[k]
 	if k == apply.Upsert {
 		var err error
 		if text, c.guard, err = a.catalog.guarded(who, text, c.texts[apply.Delete]); err != nil {
+			return err
+		}
+		if c.blocks[k], _, err = a.catalog.guarded(who, c.inBlock[k], c.texts[apply.Delete]); err != nil {
 			return err
 		}
 	}

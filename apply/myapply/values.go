@@ -3,6 +3,7 @@ package myapply
 import (
 	"encoding/hex"
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 
@@ -78,7 +79,9 @@ func scalar(base string) converter {
 		return asUint
 	case "numeric", "decimal", "decimal unsigned":
 		return asDecimal
-	case "real", "double precision", "float4", "float8", "float", "double":
+	case "real", "float4", "float":
+		return asReal
+	case "double precision", "float8", "double":
 		return asDouble
 	case "money":
 		return asMoney
@@ -167,7 +170,7 @@ func notFinite(text string) bool {
 	return text == "NaN" || text == "Infinity" || text == "-Infinity"
 }
 
-// asDouble is for what is a float at the source: the same bits arrive.
+// asDouble is for what is a float at the source: the same number arrives. (The server itself stores -0 as 0.)
 func asDouble(text string) (mysql.Param, error) {
 	if notFinite(text) {
 		return mysql.Null(), errNaN
@@ -177,6 +180,23 @@ func asDouble(text string) (mysql.Param, error) {
 		return mysql.Null(), errForm
 	}
 	return mysql.Double(f), nil
+}
+
+// asReal reads the digits as a double's, so that 0.1 stays 0.1 wherever it goes. Those of the largest
+// real would be beyond it.
+func asReal(text string) (mysql.Param, error) {
+	p, err := asDouble(text)
+	if err != nil {
+		return p, err
+	}
+	f, err := strconv.ParseFloat(text, 32)
+	if err != nil {
+		return mysql.Null(), errForm
+	}
+	if math.Abs(f) == math.MaxFloat32 {
+		return mysql.Double(f), nil
+	}
+	return p, nil
 }
 
 // isFloat takes a JSON number, as floats are written; Go would also take 0x1p-2 and 1_0.

@@ -34,6 +34,7 @@ type Applier struct {
 	closing    []*pgconn.PgConn
 	after      context.Context //nolint:containedctx // for saying goodbye when the caller's has ended
 	deferrable bool            // some constraint of the database is
+	single     bool            // run this batch row by row
 
 	stall time.Duration // how long the server may stay silent
 }
@@ -109,6 +110,7 @@ func (a *Applier) Apply(ctx context.Context, moves []rejot.Move, b *rejot.Batch)
 	if err := a.ready(ctx, moves); err != nil {
 		return nil, err
 	}
+	a.single = false
 	run, err := apply.NewRun(a.targets, moves, b)
 	for err == nil && len(run.Moves()) > 0 {
 		probe := run.Probe()
@@ -116,8 +118,8 @@ func (a *Applier) Apply(ctx context.Context, moves []rejot.Move, b *rejot.Batch)
 		if err == nil && !probe {
 			break
 		}
-		if errors.Is(err, errUnparked) {
-			err = a.readParked(ctx) // and again
+		if again, e := a.again(ctx, err); again {
+			err = e
 			continue
 		}
 		if err = run.Again(err); err == nil {
@@ -127,9 +129,31 @@ func (a *Applier) Apply(ctx context.Context, moves []rejot.Move, b *rejot.Batch)
 	if err != nil {
 		return nil, err
 	}
+	if !a.single {
+		for _, m := range moves {
+			a.own[a.targets[m.To.Consumer]].refused = 0
+		}
+	}
 	outcomes := run.Outcomes()
 	a.note(ctx, outcomes)
 	return outcomes, nil
+}
+
+// again reports whether the reason why an attempt failed is one of ours, which is mended by now.
+func (a *Applier) again(ctx context.Context, err error) (bool, error) {
+	var r *refusedSet
+	switch {
+	case errors.Is(err, errUnparked):
+		return true, a.readParked(ctx)
+	case errors.As(err, &r):
+		a.single = true // for this batch
+		if r.consumer.refused++; r.consumer.refused == setTries {
+			r.consumer.sets = [apply.Kinds]string{} // until the next connection
+		}
+		return true, nil
+	default:
+		return false, nil
+	}
 }
 
 // ready connects, anew where a consumer of moves could not be prepared the last time.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"rejot.dev/rejot/apply"
+	"rejot.dev/rejot/internal/failpoint"
 )
 
 // attempt is one transaction: the cursors, the events, the commit.
@@ -27,7 +28,10 @@ func (a *Applier) attempt(ctx context.Context, run *apply.Run) (err error) {
 			return err
 		}
 	}
-	return a.landed(f, 0)
+	if err := a.landed(f, 0); err != nil {
+		return err
+	}
+	return failpoint.Hit("dest.commit.after")
 }
 
 // begin sends what comes before the events.
@@ -53,10 +57,12 @@ func (a *Applier) begin(f *flight, run *apply.Run) error {
 // chunk sends a chunk, with the commit after the last. Results are read one chunk later, so that the
 // server has work while the next chunk is evaluated.
 func (a *Applier) chunk(f *flight, run *apply.Run, c *apply.Chunk) error {
-	for i := range c.Ops {
-		if err := a.op(f, &c.Ops[i]); err != nil {
+	for ops := c.Ops; len(ops) > 0; {
+		n, err := a.next(f, ops)
+		if err != nil {
 			return f.failed(err)
 		}
+		ops = ops[n:]
 	}
 	if c.Last {
 		if err := a.finish(f, run); err != nil {
@@ -67,6 +73,22 @@ func (a *Applier) chunk(f *flight, run *apply.Run, c *apply.Chunk) error {
 		return f.failed(err)
 	}
 	return a.landed(f, 1)
+}
+
+// next sends the first of ops, or as many as can be run at once.
+func (a *Applier) next(f *flight, ops []apply.Op) (int, error) {
+	own, kind := a.own[ops[0].Target], ops[0].Kind
+	if own.sets[kind] == "" || a.single {
+		return 1, a.op(f, &ops[0])
+	}
+	n := 1
+	for n < len(ops) && ops[n].Target == ops[0].Target && ops[n].Kind == kind {
+		n++
+	}
+	if n < smallestSet {
+		return 1, a.op(f, &ops[0])
+	}
+	return n, f.send(expected{what: set, op: &ops[0]}, own.sets[kind], f.arrays(ops[:n]))
 }
 
 // op sends one event's statement, or what parks it.
@@ -85,6 +107,9 @@ func (a *Applier) op(f *flight, op *apply.Op) error {
 
 // finish sends the end of the transaction.
 func (a *Applier) finish(f *flight, run *apply.Run) error {
+	if err := failpoint.Hit("dest.commit.before"); err != nil {
+		return err
+	}
 	if !run.Probe() {
 		return f.send(expected{what: commit}, stCommit, nil)
 	}

@@ -3,6 +3,8 @@ package pgapply
 import (
 	"testing"
 	"time"
+
+	"rejot.dev/rejot/apply"
 )
 
 // SetStall shortens how long the server may stay silent.
@@ -13,5 +15,23 @@ func Exec(t *testing.T, a *Applier, sql string) {
 	t.Helper()
 	if _, err := a.exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Sets names a consumer's statements that may be run for many rows at once.
+func Sets(a *Applier, id string) []string {
+	var names []string
+	for k, name := range a.own[a.targets[id]].sets {
+		if name != "" {
+			names = append(names, apply.Kind(k).String()) //nolint:gosec // k < Kinds
+		}
+	}
+	return names
+}
+
+// NoSets makes the applier run everything row by row.
+func NoSets(a *Applier) {
+	for _, c := range a.consumers {
+		c.sets = [apply.Kinds]string{}
 	}
 }

@@ -5,12 +5,13 @@ import (
 	"slices"
 
 	"rejot.dev/rejot/apply"
+	"rejot.dev/rejot/internal/postgres"
 )
 
 // A table is named by its schema and name. The zero table is one that is not known.
 type table struct{ schema, name string }
 
-func (t table) String() string { return ident(t.schema) + "." + ident(t.name) }
+func (t table) String() string { return postgres.QuoteTable(t.schema, t.name) }
 
 // foreign are the foreign keys of the destination.
 type foreign struct {

@@ -13,6 +13,7 @@ import (
 	"rejot.dev/rejot"
 	"rejot.dev/rejot/apply"
 	"rejot.dev/rejot/contract"
+	"rejot.dev/rejot/internal/postgres"
 	"rejot.dev/rejot/internal/sqltext"
 )
 
@@ -22,7 +23,11 @@ type consumer struct {
 	target *apply.Target
 	names  [apply.Kinds]string // of the prepared statements; empty where there is none
 	sql    [apply.Kinds]string
-	writes [apply.Kinds]table // the table that it writes; zero where that is not known
+	writes [apply.Kinds]table    // the table that it writes; zero where that is not known
+	params [apply.Kinds][]uint32 // the types of the parameters
+
+	sets    [apply.Kinds]string // the prepared statements for many rows; empty where there is none
+	refused int                 // how often in a row a set was
 }
 
 // newConsumer gives each occurrence of a placeholder a parameter of its own, so that the server finds
@@ -93,7 +98,10 @@ func (a *Applier) prepareConsumers(ctx context.Context) error {
 	}
 	err := a.each(ctx, func(pipe *pgconn.Pipeline, c *consumer, k apply.Kind) {
 		pipe.SendPrepare(c.names[k], c.sql[k], nil)
-	}, func(*consumer, apply.Kind, [][][]byte) error { return nil })
+	}, func(c *consumer, k apply.Kind, got answer) error {
+		c.params[k] = got.params
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -115,7 +123,7 @@ func (a *Applier) prepareConsumers(ctx context.Context) error {
 
 // each sends something for each statement of the consumers that are not broken, in one round trip.
 // What the server or took says of it breaks the consumer.
-func (a *Applier) each(ctx context.Context, send func(*pgconn.Pipeline, *consumer, apply.Kind), took func(*consumer, apply.Kind, [][][]byte) error) error {
+func (a *Applier) each(ctx context.Context, send func(*pgconn.Pipeline, *consumer, apply.Kind), took func(*consumer, apply.Kind, answer) error) error {
 	ctx, end := a.within(ctx, a.stall)
 	defer end()
 	type sent struct {
@@ -136,10 +144,10 @@ func (a *Applier) each(ctx context.Context, send func(*pgconn.Pipeline, *consume
 	err := pipe.Flush()
 	for i := 0; i < len(all) && err == nil; i++ {
 		s := all[i]
-		rows, e := answer(pipe)
+		got, e := receive(pipe)
 		switch {
 		case e == nil:
-			e = took(s.c, s.k, rows)
+			e = took(s.c, s.k, got)
 		case !fromServer(e):
 			err = e
 			continue
@@ -157,16 +165,24 @@ func (a *Applier) each(ctx context.Context, send func(*pgconn.Pipeline, *consume
 	return a.failed(ctx, err)
 }
 
-// answer reads one result and the synchronisation point behind it.
-func answer(pipe *pgconn.Pipeline) (rows [][][]byte, err error) {
+// An answer is what came of one request: the types of a statement's parameters, or rows.
+type answer struct {
+	params []uint32
+	rows   [][][]byte
+}
+
+// receive reads one answer and the synchronisation point behind it.
+func receive(pipe *pgconn.Pipeline) (got answer, err error) {
 	for {
 		result, e := pipe.GetResults()
 		switch r := result.(type) {
 		case *pgconn.PipelineSync:
-			return rows, err
+			return got, err
+		case *pgconn.StatementDescription:
+			got.params = r.ParamOIDs
 		case *pgconn.ResultReader:
 			read := r.Read()
-			rows, e = read.Rows, read.Err
+			got.rows, e = read.Rows, read.Err
 		case nil:
 			if e == nil {
 				e = errors.New("the server has ended the pipeline")
@@ -179,7 +195,7 @@ func answer(pipe *pgconn.Pipeline) (rows [][][]byte, err error) {
 			err = e
 		}
 		if !fromServer(e) {
-			return nil, err
+			return answer{}, err
 		}
 	}
 }
@@ -189,7 +205,7 @@ func explain(name string, params int) string {
 	if params > 0 {
 		list = "(" + strings.Repeat("NULL, ", params-1) + "NULL)"
 	}
-	return "EXPLAIN (FORMAT JSON, VERBOSE, COSTS OFF) EXECUTE " + ident(name) + list
+	return "EXPLAIN (FORMAT JSON, VERBOSE, COSTS OFF) EXECUTE " + postgres.Quote(name) + list
 }
 
 // A node is what is read of a plan.
@@ -202,11 +218,11 @@ type node struct {
 }
 
 // readPlan finds the table that a statement writes, the outermost one first, and refuses commands.
-func readPlan(c *consumer, k apply.Kind, rows [][][]byte) error {
+func readPlan(c *consumer, k apply.Kind, got answer) error {
 	var plans []struct {
 		Plan *node
 	}
-	if len(rows) != 1 || json.Unmarshal(rows[0][0], &plans) != nil || len(plans) == 0 || plans[0].Plan == nil {
+	if len(got.rows) != 1 || json.Unmarshal(got.rows[0][0], &plans) != nil || len(plans) == 0 || plans[0].Plan == nil {
 		if k == apply.Truncate && isTruncate(c.TruncateSQL) {
 			return nil
 		}

@@ -10,6 +10,7 @@ import (
 
 	"rejot.dev/rejot"
 	"rejot.dev/rejot/apply"
+	"rejot.dev/rejot/internal/postgres"
 )
 
 // Bounds of silence. A statement that waits for a lock gives up first, then one that is slow, and then
@@ -18,7 +19,7 @@ const (
 	lockTimeout      = "10s"
 	statementTimeout = "5min"
 	stallAfter       = 5*time.Minute + 30*time.Second
-	connectTimeout   = 10 * time.Second
+	idleTimeout      = "15min" // between two chunks of a batch that is still evaluated
 )
 
 // errStalled says that the server was silent for too long.
@@ -33,12 +34,14 @@ func (a *Applier) connect(ctx context.Context) error {
 		return nil
 	}
 	a.drop()
-	conn, err := dial(ctx, a.connection)
+	conn, err := postgres.Dial(ctx, a.connection, postgres.Options{Application: "apply", Settings: map[string]string{
+		"statement_timeout": statementTimeout, "lock_timeout": lockTimeout, "idle_in_transaction_session_timeout": idleTimeout,
+	}})
 	if err != nil {
 		return err
 	}
 	a.conn = conn
-	for _, step := range []func(context.Context) error{a.inspect, a.migrate, a.prepareOwn, a.prepareConsumers, a.readParked} {
+	for _, step := range []func(context.Context) error{a.inspect, a.migrate, a.prepareOwn, a.prepareConsumers, a.prepareSets, a.readParked} {
 		if err := step(ctx); err != nil {
 			a.drop()
 			return err
@@ -119,6 +122,7 @@ const (
 	control expectation = iota // begin, rollback and so on
 	cursor                     // fails with a division by zero where the cursor is elsewhere
 	event                      // a consumer's statement
+	set                        // a consumer's statement for many rows
 	parking                    // fails with a division by zero where the key is no longer parked
 	check                      // of deferred constraints
 	commit

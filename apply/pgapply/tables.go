@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"rejot.dev/rejot"
+	"rejot.dev/rejot/internal/postgres"
 )
 
 // migrations make ReJot's own tables, each step once and in order. A step that was released is never changed.
@@ -87,7 +88,7 @@ func (a *Applier) version(ctx context.Context) (int, error) {
 
 func (a *Applier) unmigrated(err error) error {
 	if rejot.CodeOf(err) == rejot.Denied {
-		return rejot.WithMend(err, "GRANT CREATE ON DATABASE %s TO %s, or let its owner run this once", ident(a.connection.Database), ident(a.connection.User))
+		return rejot.WithMend(err, "GRANT CREATE ON DATABASE %s TO %s, or let its owner run this once", postgres.Quote(a.connection.Database), postgres.Quote(a.connection.User))
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package derivetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -30,12 +31,18 @@ func templates() []template {
 		{"two windows", `SELECT a.id, q.* FROM «base» a JOIN (SELECT e.b AS x, count(*) OVER (PARTITION BY e.b) AS y, count(*) OVER (PARTITION BY e.«n», e.b) AS z FROM «t» e) q ON q.x = a.«n» WHERE «key»`},
 		{"group", `SELECT a.id, q.* FROM «base» a LEFT JOIN (SELECT e.«m» AS x, count(*) AS y FROM «t» e GROUP BY e.«m») q ON q.x = a.«n» WHERE «key»`},
 		{"grouped by its key", `SELECT a.id, q.* FROM «base» a LEFT JOIN (SELECT e.b AS x, e.«m» AS z, count(*) AS y FROM «t» e GROUP BY e.b, e.«m») q ON q.x = a.«n» AND q.z = «v» WHERE «key»`},
+		{"grouped by a table's key", `SELECT a.id, q.* FROM «base» a JOIN (SELECT e.id AS x, e.k AS y, e.b, e.c AS z, count(*) AS n FROM «t» e JOIN «t» f ON f.«n» = e.«n» GROUP BY e.id, e.k, e.b, e.c) q ON q.z = a.«n» WHERE «key»`},
+		{"grouped by part of a table's key", `SELECT a.id, q.* FROM «base» a JOIN (SELECT e.id AS x, max(e.«n») AS z, count(*) AS n FROM «t» e LEFT JOIN «t» f ON f.«n» = e.«n» GROUP BY e.id) q ON q.z = a.«n» WHERE «key»`},
+		{"key of a grouped table", `SELECT a.id, q.* FROM «base» a JOIN (SELECT e.id AS x, e.a AS z, count(*) AS n, max(f.«n») AS m FROM «t» e LEFT JOIN «t» f ON f.«n» = e.«n» GROUP BY e.id) q ON q.z = a.«n» WHERE «key»`},
+		{"base by way of another", `SELECT a.id, e.«n» AS c1, f.«n» AS c2 FROM «t» e JOIN «base» a ON a.id = e.«m» LEFT JOIN «t» f ON f.«n» = e.«m» WHERE e.«m» = {0} AND a.k = a.k`},
+		{"base by way of a nullable one", `SELECT a.id, e.«n» AS c1, f.«n» AS c2 FROM «base» a LEFT JOIN «t» e ON a.id = e.«m» AND e.«m» = {0} LEFT JOIN «t» f ON f.«n» = e.«m»`},
 		{"or", `SELECT a.id, e.«n» AS c1 FROM «base» a CROSS JOIN «t» e WHERE «key» AND (e.«n» = a.«n» OR e.«n» = a.«n»)`},
 		{"not", `SELECT a.id, e.«n» AS c1 FROM «base» a CROSS JOIN «t» e WHERE «key» AND NOT (e.«n» = a.«n»)`},
 		{"coalesce", `SELECT a.id, e.«n» AS c1 FROM «base» a CROSS JOIN «t» e WHERE «key» AND coalesce(e.«n» = a.«n», true)`},
 		{"case", `SELECT a.id, e.«n» AS c1 FROM «base» a CROSS JOIN «t» e WHERE «key» AND CASE WHEN e.«n» = a.«n» THEN e.«n» = «v» ELSE true END`},
 		{"filter", `SELECT a.id, (SELECT count(*) FILTER (WHERE e.«n» = a.«n») + count(*) FROM «t» e) AS c1 FROM «base» a WHERE «key»`},
 		{"full join", `SELECT a.id, q.* FROM «base» a CROSS JOIN LATERAL (SELECT l.«n» AS x, z.y FROM (SELECT r.b AS x, r.c AS y FROM «t» r WHERE r.«n» = a.«n») z FULL JOIN «t» l ON l.«n» = z.x) q WHERE «key»`},
+		{"full join of single rows", `SELECT a.id, q.* FROM «base» a CROSS JOIN LATERAL (SELECT l.n AS x, r.n AS y FROM (SELECT count(*) AS n FROM «t» e WHERE e.«n» = a.«n») l FULL JOIN (SELECT count(*) AS n FROM «t» f WHERE f.«n» = a.«n») r ON l.n = r.n) q WHERE «key»`},
 		{"full join reduced", `SELECT a.id, q.* FROM «base» a JOIN (SELECT r.b AS x, l.c AS y FROM «t» r FULL JOIN «t» l ON l.«n» = r.«n») q ON q.x = a.«n» WHERE «key»`},
 		{"nullable base", `SELECT l.«n» AS c0, a.id AS c1 FROM «t» l LEFT JOIN «base» a ON «key» WHERE l.«n» = {0}`},
 		{"base below a set operation", `SELECT z.x FROM (SELECT a.id AS x FROM «base» a WHERE «key» UNION ALL SELECT e.«n» FROM «t» e WHERE e.«n» = {0}) z`},
@@ -61,9 +68,19 @@ func templates() []template {
 	}
 }
 
+// near lists the templates to choose from: those that are named, or all.
+func (g *generator) near() []template {
+	all := templates()
+	named := slices.DeleteFunc(slices.Clone(all), func(t template) bool { return !slices.Contains(g.Near, t.name) })
+	if len(named) == 0 {
+		return all
+	}
+	return named
+}
+
 // border makes a query from a random template.
 func (g *generator) border(base *table) (name, sql string) {
-	t := pick(g.Case, templates())
+	t := pick(g.Case, g.near())
 	key := make([]string, 0, len(base.key))
 	for i, k := range base.key {
 		key = append(key, fmt.Sprintf("a.%s = {%d}", k, i))

@@ -112,9 +112,15 @@ func (g *generator) groupBy(body string, seen []visible) level {
 	if g.chance(8) {
 		list = pick(g.Case, []string{"ROLLUP (", "CUBE ("}) + list + ")"
 	}
+	if g.chance(8) {
+		list += ", coalesce(" + by[0].ref + ", NULL)"
+	}
 	tail := " GROUP BY " + list
 	if g.chance(15) {
 		tail += " HAVING count(*) " + pick(g.Case, []string{"> 1", "= 1", "> 0"})
+		if g.chance(40) {
+			tail += " AND EXISTS (" + g.level(2, by, nil).sql + ")"
+		}
 	}
 	return finish("SELECT ", outs, body+tail, "")
 }

@@ -154,8 +154,13 @@ func (g *generator) level(depth int, outer []visible, base *table) level {
 
 // fromItem makes a table, or anything that can stand for one. conds bind the base in it.
 func (g *generator) fromItem(depth int, before []visible, base *table, lateral bool) (string, []visible, []string) {
+	if base == nil && depth < 2 && g.chance(12) {
+		sql, columns := g.nested(depth)
+		return sql, columns, nil
+	}
 	alias := g.alias()
-	it, conds, direct := g.item(depth, before, base, lateral)
+	var conds []string
+	it, direct := g.item(depth, before, base, lateral)
 	columns := make([]visible, 0, len(it.columns))
 	for _, c := range it.columns {
 		columns = append(columns, visible{alias + "." + c.name, c.typ})
@@ -171,42 +176,60 @@ func (g *generator) fromItem(depth int, before []visible, base *table, lateral b
 	return it.sql + " " + alias, columns, conds
 }
 
+// nested is a join in brackets, which may stand on a nullable side as a whole.
+func (g *generator) nested(depth int) (string, []visible) {
+	l, left, _ := g.fromItem(2, nil, nil, false)
+	r, right, _ := g.fromItem(2, nil, nil, false)
+	kind := pick(g.Case, []string{" JOIN ", " LEFT JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN "})
+	on := g.equality(left, right)
+	both := append(left[:len(left):len(left)], right...)
+	if kind != " FULL JOIN " && g.chance(20) {
+		on += " AND " + g.condition(2, both, both)
+	}
+	if depth == 0 && g.chance(25) {
+		m, more, _ := g.fromItem(2, nil, nil, false)
+		r, right = "("+r+" LEFT JOIN "+m+" ON "+g.equality(right, more)+")", append(right[:len(right):len(right)], more...)
+		both = append(left[:len(left):len(left)], right...)
+	}
+	return "(" + l + kind + r + " ON " + on + ")", both
+}
+
 // item chooses what to read; direct tells that base's key has to be bound above it.
-func (g *generator) item(depth int, before []visible, base *table, lateral bool) (it item, conds []string, direct bool) {
+func (g *generator) item(depth int, before []visible, base *table, lateral bool) (it item, direct bool) {
 	if base != nil {
 		if depth < 2 && g.chance(15) {
 			l := g.level(depth+1, nil, base)
-			return item{"(" + l.sql + ")", l.columns}, nil, false
+			return item{"(" + l.sql + ")", l.columns}, false
 		}
-		return item{base.name, base.columns}, nil, true
+		return item{base.name, base.columns}, true
 	}
 	n := g.r.IntN(100)
 	switch {
 	case depth >= 2 || n < 60:
 		t := pick(g.Case, g.tables)
 		if g.chance(3) {
-			return item{"ONLY " + t.name, t.columns}, nil, false
+			return item{"ONLY " + t.name, t.columns}, false
 		}
-		return item{t.name, t.columns}, nil, false
+		return item{t.name, t.columns}, false
 	case n < 72:
 		l := g.level(depth+1, nil, nil)
-		return item{"(" + l.sql + ")", l.columns}, nil, false
+		return item{"(" + l.sql + ")", l.columns}, false
 	case n < 78 && lateral:
 		l := g.level(depth+1, before, nil)
-		return item{"LATERAL (" + l.sql + ")", l.columns}, nil, false
+		return item{"LATERAL (" + l.sql + ")", l.columns}, false
 	case n < 85 && len(g.named) > 0:
-		return pick(g.Case, g.named), nil, false
+		return pick(g.Case, g.named), false
 	case n < 91 && len(g.views) > 0:
-		return pick(g.Case, g.views), nil, false
+		return pick(g.Case, g.views), false
 	case n < 97:
-		return g.setOperation(depth), nil, false
+		return g.setOperation(depth), false
 	case n < 98:
-		return item{"(VALUES (0, 1), (2, NULL))", []column{{"column1", "int"}, {"column2", "int"}}}, nil, false
+		return item{"(VALUES (0, 1), (2, NULL))", []column{{"column1", "int"}, {"column2", "int"}}}, false
 	case n < 99:
-		return item{"(SELECT g AS c0 FROM generate_series(0, 2) g)", []column{{"c0", "int"}}}, nil, false
+		return item{"(SELECT g AS c0 FROM generate_series(0, 2) g)", []column{{"c0", "int"}}}, false
 	}
 	t := pick(g.Case, g.tables)
-	return item{t.name, t.columns}, nil, false
+	return item{t.name, t.columns}, false
 }
 
 func (g *generator) setOperation(depth int) item {
@@ -316,6 +339,10 @@ func (g *generator) condition(depth int, own, all []visible) string {
 		return x.ref + " IS NOT DISTINCT FROM " + pickTyped(g.Case, all, x.typ).ref
 	case depth >= 2:
 		return g.equality(own, all)
+	case n < 64:
+		y := pick(g.Case, own)
+		sub := g.sameShape([]column{{"c0", x.typ}, {"c1", y.typ}}, 2, all)
+		return "(" + x.ref + ", " + y.ref + ")" + pick(g.Case, []string{" IN ", " IN ", " NOT IN "}) + "(" + sub + ")"
 	case n < 78:
 		l := g.level(2, all, nil)
 		return pick(g.Case, []string{"", "", "NOT "}) + "EXISTS (" + l.sql + ")"

@@ -36,7 +36,8 @@ type column struct {
 // Case is one random schema with its rows. Equal seeds give equal cases.
 type Case struct {
 	Seed    uint64
-	Borders int // percent of queries that come from templates
+	Borders int      // percent of queries that come from templates
+	Near    []string // the templates' names; none means all
 	r       *rand.Rand
 	tables  []*table
 	views   []item // made from queries

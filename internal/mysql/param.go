@@ -46,6 +46,12 @@ func Bytes(b []byte) Param { return Param{kind: mysql.MYSQL_TYPE_BLOB, text: str
 // IsNull reports whether p is NULL.
 func (p Param) IsNull() bool { return p.kind == 0 }
 
+// Text is what a String, Bytes or Decimal was made of.
+func (p Param) Text() string { return p.text }
+
+// Size is how many bytes p has on its way, at most.
+func (p Param) Size() int { return len(p.text) + 12 }
+
 // append adds the value as the protocol has it.
 func (p Param) append(dst []byte) []byte {
 	switch p.kind {

@@ -33,6 +33,7 @@ type Session struct {
 	version [3]int
 	// attributes says that an execution carries the number of its parameters (MySQL 8.0.23 and later).
 	attributes bool
+	maxPacket  int
 	broken     bool
 }
 
@@ -117,7 +118,7 @@ func interruptible(ctx context.Context, nc net.Conn) (released func() bool) {
 
 // pin sets what the session's statements rely on.
 func (s *Session) pin(ctx context.Context) error {
-	rows, err := s.Query(ctx, "SELECT VERSION(), @@log_bin, @@binlog_format")
+	rows, err := s.Query(ctx, "SELECT VERSION(), @@log_bin, @@binlog_format, @@max_allowed_packet")
 	if err != nil {
 		return err
 	}
@@ -125,6 +126,10 @@ func (s *Session) pin(ctx context.Context) error {
 	s.mariaDB = strings.Contains(strings.ToLower(text), "mariadb")
 	if s.version, err = parseVersion(text); err != nil {
 		return err
+	}
+	packet, _ := rows[0][3].Text()
+	if s.maxPacket, err = strconv.Atoi(packet); err != nil {
+		return rejot.Errorf(rejot.Unsupported, "the server has no max_allowed_packet")
 	}
 	logged, _ := rows[0][1].Text()
 	format, _ := rows[0][2].Text()
@@ -182,6 +187,10 @@ func parseVersion(text string) (v [3]int, err error) {
 	}
 	return v, nil
 }
+
+// MaxPacket is how many bytes a statement may have with its parameters. At a longer one the server
+// hangs up, often before it has said why.
+func (s *Session) MaxPacket() int { return s.maxPacket }
 
 // Broken reports whether the conversation was cut off, so that the session is only good for closing.
 func (s *Session) Broken() bool { return s.broken }

@@ -3,15 +3,14 @@ package mysql
 import (
 	"context"
 	"encoding/binary"
-	"net"
-
 	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"rejot.dev/rejot"
 )
 
-// The limits of what is sent before answers are read. An answer has at most some 500 bytes, so that
-// the server never has to wait for us to read while we wait for it to.
+// The limits of a write. While the server works on one, the next is made; then the answers of the
+// first are read. An answer has at most some 500 bytes, so that the answers of two writes always fit
+// into the buffers between, and the server never waits for us to read while we wait for it to.
 const (
 	aheadStatements = 128
 	aheadBytes      = 1 << 20
@@ -113,13 +112,13 @@ func (s *Session) ExecAll(ctx context.Context, n int, next func(i int, room []Pa
 			if err := e.send(st); err != nil {
 				return err
 			}
-			if len(e.sent)-e.answered >= aheadStatements || len(e.out) >= aheadBytes {
-				if err := e.collect(); err != nil {
+			if len(e.sent)-e.behind >= aheadStatements || len(e.out) >= aheadBytes {
+				if err := e.flush(e.behind); err != nil {
 					return err
 				}
 			}
 		}
-		return e.collect()
+		return e.flush(len(e.sent))
 	})
 }
 
@@ -130,6 +129,7 @@ type execution struct {
 	room     []Param
 	out      []byte
 	sent     []*Stmt
+	behind   int // how many of them were written before the last write: these have been worked on meanwhile
 	answered int
 }
 
@@ -149,7 +149,7 @@ func (e *execution) send(st *Stmt) error {
 	// Longer than one packet: alone, cut by the library. What went before is answered first.
 	packet := append([]byte(nil), e.out[begin:]...)
 	e.out = e.out[:begin]
-	if err := e.collect(); err != nil {
+	if err := e.flush(len(e.sent)); err != nil {
 		return err
 	}
 	conn := e.session.conn
@@ -158,34 +158,34 @@ func (e *execution) send(st *Stmt) error {
 		return err
 	}
 	e.sent = append(e.sent, st)
-	return e.answers(conn.Sequence)
+	return e.answers(len(e.sent), conn.Sequence)
 }
 
 // drain reads the answers of what is on its way, so that the session stays usable, and gives err.
 func (e *execution) drain(err error) error {
-	if later := e.collect(); later != nil {
-		return later
+	if earlier := e.flush(len(e.sent)); earlier != nil {
+		return earlier
 	}
 	return err
 }
 
-// collect writes what is to be written and reads all answers.
-func (e *execution) collect() error {
-	if len(e.out) == 0 {
-		return nil
+// flush writes what is to be written and reads the first answers, up to a number of them.
+func (e *execution) flush(upTo int) error {
+	if len(e.out) > 0 {
+		if _, err := e.session.conn.Conn.Conn.Write(e.out); err != nil {
+			return err
+		}
+		e.out = e.out[:0]
 	}
-	var wire net.Conn = e.session.conn.Conn.Conn
-	if _, err := wire.Write(e.out); err != nil {
-		return err
-	}
-	e.out = e.out[:0]
-	return e.answers(1)
+	e.behind = len(e.sent)
+	return e.answers(upTo, 1)
 }
 
-// answers reads the answers of all that was sent. The first error is kept while the rest is read.
-func (e *execution) answers(sequence uint8) error {
+// answers reads answers up to a number of them. After an error it reads all that is on its way, and
+// gives the first.
+func (e *execution) answers(upTo int, sequence uint8) error {
 	var first error
-	for ; e.answered < len(e.sent); e.answered++ {
+	for ; e.answered < upTo; e.answered++ {
 		r, err := e.sent[e.answered].answer(sequence)
 		if err != nil && !isAnswer(err) {
 			return err
@@ -195,8 +195,8 @@ func (e *execution) answers(sequence uint8) error {
 				err = ownError{later}
 			}
 		}
-		if first == nil {
-			first = err
+		if err != nil && first == nil {
+			first, upTo = err, len(e.sent)
 		}
 	}
 	return first

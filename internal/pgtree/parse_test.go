@@ -62,7 +62,7 @@ func TestBrokenTextIsAnError(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(`({QUERY :a 1 :b <> :c (i 3 -4) :d ({VAR :varno 3} <>) :e true})`)
 	f.Add(`{ALIAS :aliasname :x :colnames (":y" "a\ b") :b 4 [ 1 0 -1 0 ]}`)
-	f.Fuzz(func(t *testing.T, s string) {
+	f.Fuzz(func(_ *testing.T, s string) {
 		v, err := Parse(s)
 		if err != nil {
 			return

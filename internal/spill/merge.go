@@ -79,7 +79,11 @@ type heads []*head
 func (h heads) Len() int           { return len(h) }
 func (h heads) Less(i, j int) bool { return compare(h[i].item, h[j].item) < 0 }
 func (h heads) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *heads) Push(x any)        { *h = append(*h, x.(*head)) } //nolint:forcetypeassert // heap's contract
+
+// Push is part of heap.Interface; nothing is pushed after Init.
+func (h *heads) Push(any) {}
+
+// Pop takes the last one away, which has no more items.
 func (h *heads) Pop() any {
 	old := *h
 	x := old[len(old)-1]

@@ -89,7 +89,7 @@ func (s *Set) has(item []byte) bool {
 		}
 		return false
 	}
-	mask := uint64(len(s.table) - 1)
+	mask := uint64(len(s.table) - 1) //nolint:gosec // a table is not empty
 	for i := maphash.Bytes(seed, item) & mask; s.table[i] != 0; i = (i + 1) & mask {
 		if bytes.Equal(s.item(s.offsets[s.table[i]-1]), item) {
 			return true
@@ -105,7 +105,7 @@ func (s *Set) index() {
 		s.table = make([]uint32, max(4*few, 2*len(s.table)))
 		first = 0
 	}
-	mask := uint64(len(s.table) - 1)
+	mask := uint64(len(s.table) - 1) //nolint:gosec // a table is not empty
 	for n := first; n < len(s.offsets); n++ {
 		i := maphash.Bytes(seed, s.item(s.offsets[n])) & mask
 		for s.table[i] != 0 {

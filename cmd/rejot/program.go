@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"rejot.dev/rejot"
+	"rejot.dev/rejot/contract"
+	"rejot.dev/rejot/engine"
+	"rejot.dev/rejot/httpapi"
+	"rejot.dev/rejot/internal/spill"
+	"rejot.dev/rejot/internal/sqltext"
+	"rejot.dev/rejot/manifest"
+)
+
+const (
+	// reachWithin is how long a database may take to answer before it is called unreachable.
+	reachWithin = 8 * time.Second
+	// memoryForKeys is what keys and events may take before they go to disk.
+	memoryForKeys = 32 << 20
+)
+
+// A program is everything that manifests describe, opened.
+type program struct {
+	manifests    []string
+	engine       *engine.Engine
+	sources      map[string]source // by the data store's slug
+	destinations map[string]destination
+	external     []*contract.Consumer // whose public schema stands in a manifest that is not loaded
+	started      time.Time
+}
+
+// A job of a program: one consumer schema with its public schema.
+type pairing struct {
+	consumer *contract.Consumer
+	schema   *contract.PublicSchema
+}
+
+// pair finds the public schema of each consumer schema.
+func pair(set *manifest.Set) (pairs []pairing, external []*contract.Consumer, err error) {
+	known := map[string]bool{}
+	for _, slug := range set.Slugs {
+		known[slug] = true
+	}
+	for _, c := range set.Consumers {
+		var found *contract.PublicSchema
+		for _, s := range set.PublicSchemas {
+			if c.Reads(s.Ref) {
+				found = s
+			}
+		}
+		switch {
+		case found != nil:
+			pairs = append(pairs, pairing{c, found})
+		case !known[c.SourceManifest]:
+			external = append(external, c)
+		default:
+			e := rejot.Errorf(rejot.Invalid, "%s: PUBLIC_SCHEMA_NOT_FOUND: manifest %s has no public schema %s of major version %d", c, c.SourceManifest, c.Schema, c.Major)
+			err = errors.Join(err, e)
+		}
+	}
+	return pairs, external, err
+}
+
+// openProgram opens what the manifests describe and checks it against the databases. With wait, a
+// database that is unreachable is waited for.
+func openProgram(ctx context.Context, set *manifest.Set, log *slog.Logger, wait bool) (*program, error) {
+	pairs, external, err := pair(set)
+	if err != nil {
+		return nil, err
+	}
+	if len(pairs) == 0 {
+		err := rejot.Errorf(rejot.Invalid, "there is nothing to do: no consumer schema reads a public schema of these manifests")
+		return nil, rejot.WithMend(err, "name the manifest of the public schemas as well: rejot sync PRODUCER/rejot-manifest.json CONSUMER/rejot-manifest.json")
+	}
+	p := &program{manifests: set.Slugs, external: external, sources: map[string]source{}, destinations: map[string]destination{}, started: time.Now()}
+	if err := p.open(ctx, set, pairs, log, wait); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	if err := p.check(ctx, set, pairs); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	p.wire(pairs, log)
+	return p, nil
+}
+
+// open opens all databases at the same time, so that one that does not answer costs its own time only.
+func (p *program) open(ctx context.Context, set *manifest.Set, pairs []pairing, log *slog.Logger, wait bool) error {
+	sources := map[string]contract.DataStore{}
+	consumers := map[string][]*contract.Consumer{}
+	for _, pr := range pairs {
+		store, ok := set.DataStores[pr.schema.Source]
+		if !ok || store.SlotName == "" {
+			err := rejot.Errorf(rejot.Invalid, "%s: DATA_STORE_MISSING_CONFIG: data store %s is a source and has no slot and publication", pr.schema, pr.schema.Source)
+			return rejot.WithMend(err, "rejot manifest datastore add --connection %s --slot rejot_%[1]s --publication rejot_%[1]s", pr.schema.Source)
+		}
+		sources[pr.schema.Source] = store
+		consumers[pr.consumer.Destination] = append(consumers[pr.consumer.Destination], pr.consumer)
+	}
+	var errs []error
+	results := make(chan func() error)
+	n := 0
+	for slug, store := range sources {
+		n++
+		go func() {
+			s, err := reach(ctx, wait, log, func(ctx context.Context) (source, error) { return openSource(ctx, store, log) })
+			results <- func() error {
+				if err == nil {
+					p.sources[slug] = s
+				}
+				return err
+			}
+		}()
+	}
+	for slug, list := range consumers {
+		n++
+		go func() {
+			d, err := reach(ctx, wait, log, func(ctx context.Context) (destination, error) {
+				return openDestination(ctx, set.DataStores[slug].Connection, list, log)
+			})
+			results <- func() error {
+				if err == nil {
+					p.destinations[slug] = d
+				}
+				return err
+			}
+		}()
+	}
+	for range n {
+		errs = append(errs, (<-results)())
+	}
+	return errors.Join(errs...)
+}
+
+// reach opens a database within reachWithin, or, with wait, whenever it can be reached.
+func reach[T any](ctx context.Context, wait bool, log *slog.Logger, open func(context.Context) (T, error)) (T, error) {
+	once := func() (T, error) {
+		ctx, cancel := context.WithTimeout(ctx, reachWithin)
+		defer cancel()
+		v, err := open(ctx)
+		if err != nil && (!wait || rejot.CodeOf(err) != rejot.Transient) {
+			err = backoff.Permanent(err)
+		}
+		return v, err
+	}
+	notify := func(err error, next time.Duration) {
+		log.Warn("waiting for a database", "error", err, "next", next.Round(time.Millisecond))
+	}
+	v, err := backoff.Retry(ctx, once, backoff.WithMaxElapsedTime(0), backoff.WithNotify(notify))
+	var permanent *backoff.PermanentError
+	if errors.As(err, &permanent) {
+		err = permanent.Unwrap()
+	}
+	return v, err
+}
+
+// check resolves every public schema and compares what consumers ask for with what they will get.
+func (p *program) check(ctx context.Context, set *manifest.Set, pairs []pairing) error {
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	shapes := map[*contract.PublicSchema]*rejot.Shape{}
+	var errs []error
+	for _, pr := range pairs {
+		if _, done := shapes[pr.schema]; done {
+			continue
+		}
+		shapes[pr.schema] = nil
+		views, err := p.sources[pr.schema.Source].Resolve(ctx, pr.schema)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		shapes[pr.schema] = views[0].Shape
+	}
+	for _, pr := range pairs {
+		if shape := shapes[pr.schema]; shape != nil {
+			dialect := sqltext.Postgres
+			if set.DataStores[pr.consumer.Destination].Connection.Type == "mysql" {
+				dialect = sqltext.MySQL
+			}
+			errs = append(errs, checkConsumer(pr.consumer, dialect, shape))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// wire connects the stages.
+func (p *program) wire(pairs []pairing, log *slog.Logger) {
+	pool := spill.NewPool(os.TempDir(), memoryForKeys)
+	p.engine = &engine.Engine{}
+	producers := map[string]*engine.Producer{}
+	ends := map[string]*engine.Destination{}
+	for _, pr := range pairs {
+		from, to := pr.schema.Source, pr.consumer.Destination
+		if producers[from] == nil {
+			producers[from] = engine.NewProducer(from, p.sources[from], pool, log)
+			p.engine.Producers = append(p.engine.Producers, producers[from])
+		}
+		if ends[to] == nil {
+			ends[to] = engine.NewDestination(to, p.destinations[to], log)
+			p.engine.Destinations = append(p.engine.Destinations, ends[to])
+		}
+		producers[from].Add(pr.consumer, pr.schema, ends[to])
+	}
+}
+
+func (p *program) close() error {
+	var errs []error
+	for _, s := range p.sources {
+		errs = append(errs, s.Close())
+	}
+	for _, d := range p.destinations {
+		errs = append(errs, d.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Status tells how the program stands, for the API.
+func (p *program) Status() httpapi.Status {
+	s := httpapi.Status{State: "started", Manifests: p.manifests, Started: p.started, Pipelines: []httpapi.Pipeline{}}
+	for _, l := range p.engine.Status() {
+		line := httpapi.Pipeline{
+			Consumer: l.Consumer, PublicSchema: fmt.Sprintf("%s %d.%d", l.Schema.Name, l.Schema.Major, l.Schema.Minor), Source: l.Source,
+			Destination: l.Destination, State: string(l.State), Since: l.Since, Position: l.Position.String(), Place: l.Position.Horizon.String(),
+			LagBytes: l.LagBytes, LagSeconds: l.Lag.Seconds(), Upserts: l.Upserts, Deletes: l.Deletes, Batches: l.Batches, RetryAt: l.RetryAt,
+			Backfill: httpapi.Backfill{Done: l.Backfill.Done, Rows: l.Backfill.Rows, Estimate: l.Backfill.Estimate},
+		}
+		if l.Err != nil {
+			line.Error, line.Mend = l.Err.Error(), rejot.MendOf(l.Err)
+		}
+		s.Pipelines = append(s.Pipelines, line)
+	}
+	return s
+}
+
+// Resume tries a consumer again at once.
+func (p *program) Resume(id string) int { return p.engine.Resume(id) }

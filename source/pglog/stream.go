@@ -1,0 +1,308 @@
+package pglog
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"rejot.dev/rejot"
+	"rejot.dev/rejot/contract"
+	"rejot.dev/rejot/internal/postgres"
+)
+
+// A readerConfig is what reading a log needs.
+type readerConfig struct {
+	dial        func(ctx context.Context, replication bool) (*pgconn.PgConn, error)
+	slot        string
+	publication string
+	flush       func(ctx context.Context) error // commits something synchronously, which flushes the log
+	log         *slog.Logger
+
+	beat    time.Duration // how often the server is asked whether it is there; 0: 10 s
+	silence time.Duration // how long it may say nothing; 0: 60 s
+}
+
+// A reader reads one slot's log. Confirm and want may be called from any goroutine while Read runs in one.
+type reader struct {
+	cfg     readerConfig
+	wake    chan struct{} // has room for one: want has set a place
+	arrived chan struct{} // has room for one: the log is read to a place that was wanted
+
+	mu          sync.Mutex
+	tables      map[contract.TableName]bool
+	incarnation rejot.Incarnation
+	confirmed   rejot.Place
+	wanted      rejot.Place
+	reached     rejot.Place
+	link        *link // of the Read that runs
+	reading     bool
+}
+
+func newReader(cfg readerConfig) *reader {
+	if cfg.beat == 0 {
+		cfg.beat = 10 * time.Second
+	}
+	if cfg.silence == 0 {
+		cfg.silence = time.Minute
+	}
+	return &reader{cfg: cfg, wake: make(chan struct{}, 1), arrived: make(chan struct{}, 1)}
+}
+
+// Read hands the log after pos to to. See rejot.Source.
+func (r *reader) Read(ctx context.Context, pos rejot.Position, to rejot.Receiver) error {
+	if pos.IsZero() {
+		return rejot.Errorf(rejot.Invalid, "the log of slot %s is read from a position, and there is none", r.cfg.slot)
+	}
+	r.mu.Lock()
+	busy := r.reading
+	r.reading = true
+	tables := r.tables
+	r.mu.Unlock()
+	if busy {
+		return rejot.Errorf(rejot.Conflict, "slot %s is being read already", r.cfg.slot)
+	}
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.reading, r.link, r.reached = false, nil, rejot.Place{}
+	}()
+	if err := r.checkPosition(ctx, pos); err != nil {
+		return ended(ctx, err)
+	}
+	l, err := r.start(ctx, pos.Horizon)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	defer l.close()
+	names := newCatalog(r.cfg.dial, tables)
+	defer names.close(context.WithoutCancel(ctx))
+	return ended(ctx, r.run(ctx, l, newDecoder(to, names.describe)))
+}
+
+// ended prefers the end of ctx over what came of it.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// checkPosition refuses a position that the slot or the server no longer belongs to. The server itself
+// would go on silently behind a gap.
+func (r *reader) checkPosition(ctx context.Context, pos rejot.Position) error {
+	return r.withConn(ctx, func(conn *pgconn.PgConn) error {
+		st, err := readState(ctx, conn, r.cfg.slot)
+		if err != nil {
+			return err
+		}
+		if err := st.usable(r.cfg.slot); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		r.incarnation = st.incarnation(r.cfg.slot)
+		r.mu.Unlock()
+		return st.holds(r.cfg.slot, pos)
+	})
+}
+
+// withConn opens an ordinary connection for use.
+func (r *reader) withConn(ctx context.Context, use func(*pgconn.PgConn) error) error {
+	conn, err := r.cfg.dial(ctx, false)
+	if err != nil {
+		return postgres.Classify(err, "connect to the source")
+	}
+	defer hangUp(context.WithoutCancel(ctx), conn)
+	return use(conn)
+}
+
+// run reads until something fails, and waits for what it has started.
+func (r *reader) run(ctx context.Context, l *link, d *decoder) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	stop := context.AfterFunc(ctx, l.interrupt)
+	defer stop()
+	r.mu.Lock()
+	r.link = l
+	r.mu.Unlock()
+	running.Go(func() { r.beat(ctx, l) })
+	running.Go(func() { r.ask(ctx, l) })
+	if err := r.status(l, true); err != nil {
+		return r.explain(ctx, err)
+	}
+	for {
+		data, err := l.receive()
+		if err != nil {
+			return r.explain(ctx, err)
+		}
+		switch {
+		case len(data) >= 25 && data[0] == 'w':
+			err = d.message(ctx, data[25:])
+			l.asks = 0
+		case len(data) == 18 && data[0] == 'k':
+			err = r.keepalive(l, d.to, rejot.Place{Offset: binary.BigEndian.Uint64(data[1:])}, data[17] == 1)
+		default:
+			err = rejot.Errorf(rejot.Corrupt, "slot %s: the server sends a message of %d bytes that is not of the replication protocol", r.cfg.slot, len(data))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// asksAtShutdown is how often in a row a server asks at once again when it shuts down and waits for us.
+const asksAtShutdown = 10
+
+// keepalive answers, and hands on how far the server has sent: what committed up to there came before.
+func (r *reader) keepalive(l *link, to rejot.Receiver, end rejot.Place, asked bool) error {
+	if asked {
+		if err := r.status(l, false); err != nil {
+			return postgres.Classify(err, "answer the source on slot "+r.cfg.slot)
+		}
+		// A server that shuts down waits until everything is confirmed, and asks without a pause. It
+		// must not wait for a destination.
+		now := time.Now()
+		if now.Sub(l.asked) > 100*time.Millisecond {
+			l.asks = 0
+		}
+		l.asked = now
+		if l.asks++; l.asks >= asksAtShutdown {
+			return rejot.Errorf(rejot.Transient, "slot %s: the source is shutting down", r.cfg.slot)
+		}
+	}
+	if end == (rejot.Place{}) {
+		return nil
+	}
+	if err := to.Reached(end); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reached.Less(end) {
+		r.reached = end
+		if !end.Less(r.wanted) {
+			signal(r.arrived)
+		}
+	}
+	return nil
+}
+
+// status tells the server what is confirmed.
+func (r *reader) status(l *link, reply bool) error {
+	r.mu.Lock()
+	confirmed := r.confirmed
+	r.mu.Unlock()
+	return l.status(confirmed, reply)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// beat asks the server from time to time whether it is there, and ends the stream when it is not.
+func (r *reader) beat(ctx context.Context, l *link) {
+	tick := time.NewTicker(r.cfg.beat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if l.silentFor() > r.cfg.silence {
+			l.silent.Store(true)
+			l.interrupt()
+			return
+		}
+		if r.status(l, true) != nil {
+			l.interrupt()
+			return
+		}
+	}
+}
+
+// How long the log may stay below a wanted place before it is flushed, and the longest pause between two questions.
+const (
+	flushAfter = 2 * time.Millisecond
+	askAtMost  = 100 * time.Millisecond
+)
+
+// want says that somebody waits for the log to be read to place.
+func (r *reader) want(place rejot.Place) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.wanted.Less(place) {
+		r.wanted = place
+		signal(r.wake)
+	}
+}
+
+// short gives the place that is wanted, where the log is not read to it.
+func (r *reader) short() (rejot.Place, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wanted, r.reached.Less(r.wanted)
+}
+
+// ask makes the server say that it has sent what is wanted. What it has not flushed it does not send, so
+// that after a moment the log is flushed, once for each place.
+func (r *reader) ask(ctx context.Context, l *link) {
+	var flushed rejot.Place
+	var flushing chan error
+	defer func() {
+		if flushing != nil {
+			<-flushing
+		}
+	}()
+	var pending rejot.Place
+	pause := flushAfter
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		place, short := r.short()
+		if short {
+			_ = r.status(l, true) // the reading goroutine meets the same error
+			timer.Reset(pause)
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+			pause = flushAfter
+		case <-r.arrived:
+		case err := <-flushing:
+			flushing = nil
+			if err == nil {
+				flushed, pause = pending, flushAfter
+			} else {
+				r.cfg.log.DebugContext(ctx, "flush the source's log", "slot", r.cfg.slot, "error", err)
+			}
+		case <-timer.C:
+			pause = min(2*pause, askAtMost)
+			if flushing == nil && flushed.Less(place) && r.cfg.flush != nil {
+				pending, flushing = place, make(chan error, 1)
+				go func(done chan<- error) { done <- r.cfg.flush(ctx) }(flushing)
+			}
+		}
+	}
+}
+
+// explain makes of the end of a stream what is to be done about it.
+func (r *reader) explain(ctx context.Context, err error) error {
+	var response *pgproto3.ErrorResponse
+	if !asResponse(err, &response) {
+		return postgres.Classify(err, "read slot "+r.cfg.slot)
+	}
+	return r.refused(ctx, pgconn.ErrorResponseToPgError(response))
+}
