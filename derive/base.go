@@ -131,7 +131,7 @@ func (f fact) far() Type {
 
 // serves tells whether by is at least as fine as the equality of the index's column i.
 func (u Unique) serves(i int, by Equality) bool {
-	if by.Op == nil || !slices.Contains(by.Op.Families, u.Families[i]) {
+	if by.Op == nil || !slices.Contains(by.Op.Families, u.Families[i]) || by.Op.General && !by.of(u.Types[i]) {
 		return false
 	}
 	if sameCollation(by.Collation, u.Collations[i]) {

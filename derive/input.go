@@ -35,6 +35,7 @@ type Operator struct {
 	Families    []uint32
 	Left, Right uint32 // types of its operands
 	Builtin     bool   // the source's own, so that Type.Identity speaks of it
+	General     bool   // over all arrays, ranges, enums or rows: what is equal depends on the type at hand
 }
 
 // A Relation is a table as one place of the query reads it.
@@ -59,6 +60,7 @@ type Column struct {
 type Unique struct {
 	Primary    bool
 	Columns    []int
+	Types      []uint32 // of the columns
 	Families   []uint32
 	Collations []*Collation
 }

@@ -22,8 +22,14 @@ func (e Equality) related(o Equality) bool {
 	if e.Op == nil || o.Op == nil || !sameCollation(e.Collation, o.Collation) {
 		return false
 	}
+	if (e.Op.General || o.Op.General) && !(e.of(e.Left.ID) && o.of(e.Left.ID)) {
+		return false
+	}
 	return slices.ContainsFunc(e.Op.Families, func(f uint32) bool { return slices.Contains(o.Op.Families, f) })
 }
+
+// of tells whether both operands are of a type.
+func (e Equality) of(typ uint32) bool { return typ != 0 && e.Left.ID == typ && e.Right.ID == typ }
 
 func sameCollation(a, b *Collation) bool {
 	if a == nil || b == nil {

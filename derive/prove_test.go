@@ -20,7 +20,7 @@ func testTable(id uint32, name string) *Rel {
 	for i, n := range []string{"a", "b", "c"} {
 		r.Columns[i+1] = &Column{Number: i + 1, Name: n, Type: testEquality().Left, NotNull: true}
 	}
-	r.Keys = []Unique{{Primary: true, Columns: []int{1}, Families: []uint32{integers}, Collations: []*Collation{nil}}}
+	r.Keys = []Unique{{Primary: true, Columns: []int{1}, Types: []uint32{20}, Families: []uint32{integers}, Collations: []*Collation{nil}}}
 	return &Rel{Name: name, Where: name, Relation: r}
 }
 

@@ -15,7 +15,7 @@ type Engine struct {
 }
 
 // Run runs the pipelines until ctx ends, which is no error, or until every one of them stands still
-// for a reason that does not end by itself.
+// for a reason that does not end by itself, or at the start a source's setup is refused.
 func (e *Engine) Run(ctx context.Context) error {
 	for _, d := range e.Destinations {
 		d.jobs = make(chan *job, jobsAhead*len(e.Producers))
@@ -34,10 +34,15 @@ func (e *Engine) Run(ctx context.Context) error {
 		applying.Go(func() { d.run(applyCtx) })
 	}
 	readCtx, stopReading := context.WithCancel(ctx)
+	refused := make(chan error, len(e.Producers))
 	for _, p := range e.Producers {
-		reading.Go(func() { p.run(readCtx) })
+		reading.Go(func() {
+			if err := p.run(readCtx); err != nil {
+				refused <- err
+			}
+		})
 	}
-	err := e.watch(readCtx)
+	err := e.watch(readCtx, refused)
 	stopReading()
 	reading.Wait()
 	stopApplying()
@@ -45,14 +50,16 @@ func (e *Engine) Run(ctx context.Context) error {
 	return err
 }
 
-// watch returns when ctx ends or nothing is left that could go on.
-func (e *Engine) watch(ctx context.Context) error {
+// watch returns when ctx ends, a source is refused, or nothing is left that could go on.
+func (e *Engine) watch(ctx context.Context, refused <-chan error) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case err := <-refused:
+			return err
 		case <-tick.C:
 		}
 		all, stopped := e.stopped()

@@ -31,6 +31,7 @@ type Producer struct {
 	pool *spill.Pool
 	log  *slog.Logger
 
+	begun   bool          // a session has; of the goroutine that runs it
 	wake    chan struct{} // room for one
 	resumed chan struct{} // room for one
 
@@ -72,17 +73,20 @@ func (p *Producer) signal() {
 // errAgain ends a session whose views have to be resolved again.
 var errAgain = errors.New("the source's tables have changed")
 
-// run reads the source, session after session, until ctx ends.
-func (p *Producer) run(ctx context.Context) {
+// run reads the source, session after session, until ctx ends. It returns an error where the first
+// session could not begin for a reason that is the setup's.
+func (p *Producer) run(ctx context.Context) error {
 	delay := newDelay()
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := p.runSession(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if errors.Is(err, errAgain) {
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errAgain):
 			continue
+		case !p.begun && rejot.CodeOf(err) != rejot.Transient:
+			return err
 		}
 		if time.Since(began) > time.Minute {
 			delay.Reset()
@@ -101,6 +105,7 @@ func (p *Producer) run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+	return nil
 }
 
 // sourceFailed tells all consumers that do not stand still for a reason of their own.
@@ -160,6 +165,7 @@ func (p *Producer) runSession(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.begun = true
 	read := make(chan error, 1)
 	go func() { read <- p.src.Read(ctx, start, s.pending) }()
 	settled := make(chan struct{})

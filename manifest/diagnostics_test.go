@@ -57,6 +57,7 @@ func formFaults() []fault {
 		{"no JSON", `"slug": "acme",`, `"slug": "acme"`, []string{`m.json:3: $: this is not JSON: invalid character '"' after object key:value pair`}},
 		{"cut off", base, `{"slug":`, []string{`m.json:1: $: this is not JSON: unexpected end of JSON input`}},
 		{"no UTF-8", `"a.ts"`, "\"\xff\"", []string{`m.json:16: $: this is not UTF-8`}},
+		{"too deep", `"outputSchema": {"type": "object"}`, `"outputSchema": {"x": ` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, []string{`m.json:15: $: lists and objects stand in one another more than 100 deep`}},
 		{"a list", base, `[]`, []string{`m.json:1: $: has to be an object, and is a list`}},
 		{"nothing in it", base, `{}`, []string{`m.json:1: $: slug is missing`, `m.json:1: $: manifestVersion is missing`}},
 		{"version", `"manifestVersion": 0`, `"manifestVersion": 1`, []string{`m.json:3: $.manifestVersion: is 1, and this program reads version 0`}},

@@ -77,13 +77,15 @@ func parseForm(file string, data []byte) (*Manifest, []problem) {
 func (m *Manifest) errorOf(problems []problem) error {
 	slices.SortStableFunc(problems, func(a, b problem) int { return a.line - b.line })
 	var errs []error
-	for i, p := range problems {
-		if !slices.Contains(problems[:i], p) {
+	told := map[problem]bool{}
+	for _, p := range problems {
+		if !told[p] {
 			err := rejot.Errorf(rejot.Invalid, "%s:%d: %s: %s", m.file, p.line, p.path, printable(p.text))
 			if p.mend != "" {
 				err = rejot.WithMend(err, "%s", printable(p.mend))
 			}
 			errs = append(errs, err)
+			told[p] = true
 		}
 	}
 	return errors.Join(errs...)

@@ -3,8 +3,8 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"strconv"
+	"strings"
 )
 
 // FileName is the name under which manifests are looked for.
@@ -58,15 +58,25 @@ type ConnectionConfig struct {
 
 // String names the place without the password.
 func (c ConnectionConfig) String() string {
+	if c.Host != "" {
+		return c.Type + "://" + c.Where()
+	}
+	return strings.TrimRight(c.Type+" "+c.Where(), " ")
+}
+
+// Where names the place without type and password: user@host:port/database, a path or a URL.
+func (c ConnectionConfig) Where() string {
+	host := c.Host
+	if strings.Count(host, ":") > 1 && !hasReference(host) {
+		host = "[" + host + "]" // an IPv6 address
+	}
 	switch {
 	case c.Host != "":
-		return fmt.Sprintf("%s://%s@%s/%s", c.Type, c.User, net.JoinHostPort(c.Host, c.Port.String()), c.Database)
+		return fmt.Sprintf("%s@%s:%s/%s", c.User, host, c.Port, c.Database)
 	case c.URL != "":
-		return c.Type + " " + redacted(c.URL)
-	case c.Path != "":
-		return c.Type + " " + c.Path
+		return redacted(c.URL)
 	default:
-		return c.Type
+		return c.Path
 	}
 }
 

@@ -59,14 +59,18 @@ type parser struct {
 	dec      *json.Decoder
 	counted  int // lines are counted up to here
 	line     int
+	depth    int
 	problems []problem
 }
+
+// deepest is how deep lists and objects may stand in one another.
+const deepest = 100
 
 // parse reads a JSON text. What keeps it from being read is the one problem of a nil node; names that
 // stand twice in an object are problems beside a node.
 func parse(data []byte) (*node, []problem) {
-	var any json.RawMessage
-	err := json.Unmarshal(data, &any)
+	var whole json.RawMessage
+	err := json.Unmarshal(data, &whole)
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
@@ -81,7 +85,7 @@ func parse(data []byte) (*node, []problem) {
 	p.dec.UseNumber()
 	n, err := p.value("$")
 	if err != nil {
-		return nil, unreadable(data, p.counted, "this is not JSON: "+err.Error())
+		return nil, unreadable(data, p.counted, err.Error())
 	}
 	return n, p.problems
 }
@@ -123,6 +127,10 @@ func (p *parser) value(path string) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.depth++; p.depth > deepest {
+		return nil, fmt.Errorf("lists and objects stand in one another more than %d deep", deepest)
+	}
+	defer func() { p.depth-- }()
 	n := &node{line: line}
 	switch t := tok.(type) {
 	case nil:

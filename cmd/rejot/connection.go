@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"net"
 	"slices"
 	"strings"
 
@@ -204,14 +202,7 @@ func connectionTable(m *manifest.Manifest) [][]string {
 		if c.Config.Password != nil {
 			password = *c.Config.Password
 		}
-		rows = append(rows, []string{c.Slug, c.Config.Type, whereOf(c.Config), password})
+		rows = append(rows, []string{c.Slug, c.Config.Type, c.Config.Where(), password})
 	}
 	return rows
-}
-
-func whereOf(c manifest.ConnectionConfig) string {
-	if c.Host != "" {
-		return fmt.Sprintf("%s@%s/%s", c.User, net.JoinHostPort(c.Host, c.Port.String()), c.Database)
-	}
-	return c.URL + c.Path
 }

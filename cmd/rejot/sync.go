@@ -59,6 +59,9 @@ func (a *app) sync(ctx context.Context, paths []string, o syncOptions) error {
 	if err != nil {
 		return err
 	}
+	for _, note := range set.Notes {
+		log.Info(note)
+	}
 	if len(set.EventStores) > 0 {
 		log.Info("event stores are named and not used yet: events go directly, and the source's own log is the queue")
 	}

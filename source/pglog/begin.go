@@ -25,7 +25,8 @@ const beginWithin = 10 * time.Second
 func (r *reader) Begin(ctx context.Context, s Setup) (rejot.Position, error) {
 	var pos rejot.Position
 	err := r.withConn(ctx, func(conn *pgconn.PgConn) error {
-		if _, err := queryRows(ctx, conn, `SELECT pg_catalog.set_config('lock_timeout', $1, false)`, beginWithin.String()); err != nil {
+		// A role's own limits are for others; who waits for a lock of the publication's tables gives up.
+		if _, err := queryRows(ctx, conn, `SELECT pg_catalog.set_config('lock_timeout', $1, false), pg_catalog.set_config('statement_timeout', '0', false)`, beginWithin.String()); err != nil {
 			return postgres.Classify(err, "prepare the source")
 		}
 		st, err := r.check(ctx, conn, s)
@@ -87,6 +88,9 @@ func (r *reader) check(ctx context.Context, conn *pgconn.PgConn, s Setup) (*sour
 		r.cfg.log.WarnContext(ctx, "the slot is of no use any more, and no destination needs it; it is created anew", "slot", r.cfg.slot, "error", err)
 		st.slot = false
 		return st, r.dropSlot(ctx, conn)
+	}
+	if err == nil && st.pid != "" {
+		err = r.inUse(ctx, conn, st.pid) // before the publication is altered under the one who reads
 	}
 	if err != nil || fresh {
 		return st, err

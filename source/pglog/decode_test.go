@@ -215,3 +215,28 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// nothing is a receiver.
+type nothing struct{}
+
+func (nothing) Change(*rejot.Change) error         { return nil }
+func (nothing) Commit(rejot.Transaction) error     { return nil }
+func (nothing) Abort(rejot.TxID, rejot.TxID) error { return nil }
+func (nothing) Reached(rejot.Place) error          { return nil }
+
+func BenchmarkDecodeUpdate(b *testing.B) {
+	d := newDecoder(nothing{}, itself)
+	for _, m := range [][]byte{beginMessage, relationMessage()} {
+		if err := d.message(b.Context(), m); err != nil {
+			b.Fatal(err)
+		}
+	}
+	update := say('U', 7, 'O', tuple("1", "some text that is not short"), 'N', tuple("1", "another text that is not short"))
+	b.ReportAllocs()
+	b.SetBytes(int64(len(update)))
+	for b.Loop() {
+		if err := d.message(b.Context(), update); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -345,6 +345,31 @@ func TestBarrierByAnotherEquality(t *testing.T) {
 	}
 }
 
+func TestArraysAreEqualByTheirElements(t *testing.T) {
+	conn := deriveConn(t, plainAccount+`
+		CREATE TABLE tags (t int[] PRIMARY KEY);
+		CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE TABLE moods (m mood PRIMARY KEY);
+		CREATE TABLE x (id bigint PRIMARY KEY, t int[], m mood); ALTER TABLE x REPLICA IDENTITY FULL`)
+	plan := deriveFor(t, conn, "tags", `SELECT g.t, q.n FROM tags g JOIN (SELECT x.t, count(*) AS n FROM x GROUP BY x.t) q ON q.t = g.t WHERE g.t = :t`)
+	if got := planSummary(plan); got != "one" || plan.Routes[1].Direct {
+		t.Errorf("arrays: %q %v", got, plan.Refused)
+	}
+	plan = deriveFor(t, conn, "moods", `SELECT g.m, q.n FROM moods g JOIN (SELECT x.m, count(*) AS n FROM x GROUP BY x.m) q ON q.m = g.m WHERE g.m = :m`)
+	if got := planSummary(plan); got != "one" || !plan.Routes[1].Direct {
+		t.Errorf("enums: %q %v", got, plan.Refused)
+	}
+	if _, err := conn.Exec(t.Context(), `CREATE EXTENSION citext`); err != nil {
+		t.Skip("no citext here: ", err)
+	}
+	deriveExec(t, conn, `
+		CREATE TABLE words (w text[] PRIMARY KEY);
+		CREATE TABLE y (id bigint PRIMARY KEY, w citext[]); ALTER TABLE y REPLICA IDENTITY FULL`)
+	plan = deriveFor(t, conn, "words", `SELECT g.w, q.n FROM words g JOIN (SELECT y.w, count(*) AS n FROM y GROUP BY y.w) q ON q.w::text[] = g.w WHERE g.w = :w`)
+	if got := planSummary(plan); got != "not-derived y" {
+		t.Errorf("arrays of citext under arrays of text: %q", got)
+	}
+}
+
 func TestCollationThatIgnoresCase(t *testing.T) {
 	conn := deriveConn(t, plainAccount)
 	if _, err := conn.Exec(t.Context(), `CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`); err != nil {

@@ -235,7 +235,15 @@ func (f *facts) link() {
 				c.Collation = f.collations[c.Collation.ID]
 			}
 		}
-		for _, k := range r.keys {
+		for n := range r.keys {
+			k := &r.keys[n]
+			for _, number := range k.Columns {
+				typ := uint32(0)
+				if c := r.columns[number]; c != nil {
+					typ = c.Type.ID
+				}
+				k.Types = append(k.Types, typ)
+			}
 			for i, c := range k.Collations {
 				if c != nil {
 					k.Collations[i] = f.collations[c.ID]

@@ -14,7 +14,8 @@ import (
 func (f *facts) readOperators(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, `
 		SELECT o.oid, a.amopfamily, a.amoplefttype, a.amoprighttype, o.oprleft, o.oprright,
-		       'OPERATOR(' || pg_catalog.quote_ident(n.nspname) || '.' || o.oprname || ')'
+		       'OPERATOR(' || pg_catalog.quote_ident(n.nspname) || '.' || o.oprname || ')',
+		       EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid IN (o.oprleft, o.oprright) AND t.typtype = 'p')
 		FROM pg_catalog.pg_amop a
 		JOIN pg_catalog.pg_am m ON m.oid = a.amopmethod
 		JOIN pg_catalog.pg_operator o ON o.oid = a.amopopr
@@ -27,10 +28,11 @@ func (f *facts) readOperators(ctx context.Context, tx pgx.Tx) error {
 	}
 	var oid, family, familyLeft, familyRight, left, right uint32
 	var text string
-	_, err = pgx.ForEachRow(rows, []any{&oid, &family, &familyLeft, &familyRight, &left, &right, &text}, func() error {
+	var general bool
+	_, err = pgx.ForEachRow(rows, []any{&oid, &family, &familyLeft, &familyRight, &left, &right, &text, &general}, func() error {
 		o := f.operators[oid]
 		if o == nil {
-			o = &derive.Operator{ID: oid, Text: text, Left: left, Right: right, Builtin: oid < firstUserOID}
+			o = &derive.Operator{ID: oid, Text: text, Left: left, Right: right, Builtin: oid < firstUserOID, General: general}
 			f.operators[oid] = o
 		}
 		o.Families = append(o.Families, family)

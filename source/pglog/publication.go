@@ -88,6 +88,9 @@ func (r *reader) publish(ctx context.Context, conn *pgconn.PgConn, s Setup, st *
 		return false, r.checkColumns(ctx, conn, p)
 	}
 	add, drop := without(need, p.tables), without(p.tables, need)
+	if err := r.checkKept(add, s, st); err != nil {
+		return false, err
+	}
 	if len(add) > 0 {
 		statement := "ALTER PUBLICATION " + postgres.Quote(name) + " ADD TABLE " + tableList(add)
 		if err := r.alter(ctx, conn, statement); err != nil {
@@ -100,6 +103,22 @@ func (r *reader) publish(ctx context.Context, conn *pgconn.PgConn, s Setup, st *
 		}
 	}
 	return len(add) > 0, r.checkColumns(ctx, conn, p)
+}
+
+// checkKept refuses a table that an earlier Begin saw in the publication and that is not there any more: what
+// changed meanwhile is not in the log (P14).
+func (r *reader) checkKept(add []contract.TableName, s Setup, st *sourceState) error {
+	if !st.slot || s.Oldest.IsZero() {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range add {
+		if r.tables[t] {
+			return gone(r.cfg.slot, "does not have what changed in table %s since it was taken out of publication %s", t, r.cfg.publication)
+		}
+	}
+	return nil
 }
 
 // serves refuses a publication that leaves something out.
@@ -172,18 +191,18 @@ func tableList(tables []contract.TableName) string {
 	return b.String()
 }
 
-// neededTables checks the tables and adds the inheritance children of those that are not partitioned. A
+// neededTables checks the tables, with their partitions, and adds the inheritance children of those that are not partitioned. A
 // partitioned table stands for its partitions, also for later ones.
 func (r *reader) neededTables(ctx context.Context, conn *pgconn.PgConn, tables []contract.TableName) ([]contract.TableName, error) {
 	var need []contract.TableName
 	for _, t := range tables {
 		rows, err := queryRows(ctx, conn, `
-			WITH RECURSIVE tree(id, kind) AS (
-				SELECT c.oid, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			WITH RECURSIVE tree(id, kind, part) AS (
+				SELECT c.oid, c.relkind, false FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 				WHERE n.nspname = $1::pg_catalog.name AND c.relname = $2::pg_catalog.name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-				UNION SELECT c.oid, c.relkind FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.id AND tree.kind = 'r'
+				UNION SELECT c.oid, c.relkind, tree.part OR tree.kind = 'p' FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.id
 				JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid)
-			SELECT n.nspname, c.relname, c.relkind, c.relpersistence, c.oid < 16384
+			SELECT n.nspname, c.relname, c.relkind, c.relpersistence, c.oid < 16384, tree.part
 			FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.id JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`, t.Schema, t.Name)
 		if err != nil {
 			return nil, postgres.Classify(err, "look up table "+t.String())
@@ -196,7 +215,7 @@ func (r *reader) neededTables(ctx context.Context, conn *pgconn.PgConn, tables [
 			if why := unloggable(string(row[2]), string(row[3]), string(row[4]) == "t"); why != "" {
 				return nil, rejot.Errorf(rejot.Unsupported, "%s is %s, whose changes are not in the log", name, why)
 			}
-			if !slices.Contains(need, name) {
+			if string(row[5]) != "t" && !slices.Contains(need, name) {
 				need = append(need, name)
 			}
 		}

@@ -88,12 +88,12 @@ func (r *resolver) schema(ctx context.Context, schema *contract.PublicSchema) ([
 		}
 		problems = append(problems, err)
 	}
-	if len(entries) == 0 {
-		err := rejot.Errorf(rejot.Invalid, "%s: it has no query", schema)
-		problems = append(problems, rejot.WithMend(err, "give it a transformation with the query that yields its rows"))
-	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
+	}
+	if len(resolved) == 0 {
+		err := rejot.Errorf(rejot.Invalid, "%s: it has no query that is keyed by its table", schema)
+		return nil, rejot.WithMend(err, "give it a transformation with the query that yields its rows, its placeholders being a unique key of its table")
 	}
 	return resolved, nil
 }

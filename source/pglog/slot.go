@@ -151,7 +151,11 @@ func (r *reader) createSlot(ctx context.Context, conn *pgconn.PgConn, st *source
 	if st.version >= 170000 {
 		options = ", false, false, true" // failover
 	}
-	_, err := queryRows(ctx, conn, `SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput'`+options+`)`, r.cfg.slot)
+	_, err := queryRows(ctx, conn, `SELECT pg_catalog.set_config('lock_timeout', '0', false)`) // it is locks that it waits for
+	if err != nil {
+		return postgres.Classify(err, "create slot "+r.cfg.slot)
+	}
+	_, err = queryRows(ctx, conn, `SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput'`+options+`)`, r.cfg.slot)
 	var server *pgconn.PgError
 	if errors.As(err, &server) && server.Code == "53400" {
 		err := rejot.Errorf(rejot.Unsupported, "slot %s cannot be created: %s", r.cfg.slot, server.Message)
@@ -239,6 +243,12 @@ func (r *reader) dropSlot(ctx context.Context, conn *pgconn.PgConn) error {
 	return postgres.Classify(err, "drop slot "+r.cfg.slot)
 }
 
+// inUse tells who reads the slot. It ends by itself: it is a standby's leader, or a stream of our own that
+// the server has not yet noticed to be dead.
+func (r *reader) inUse(ctx context.Context, conn *pgconn.PgConn, pid string) error {
+	return rejot.Errorf(rejot.Transient, "slot %s is being read by PID %s%s", r.cfg.slot, pid, holder(ctx, conn, pid))
+}
+
 // holder tells which program a process of the server works for, in brackets.
 func holder(ctx context.Context, conn *pgconn.PgConn, pid string) string {
 	rows, err := queryRows(ctx, conn, `
@@ -255,11 +265,7 @@ func (r *reader) refused(ctx context.Context, server *pgconn.PgError) error {
 	switch server.Code {
 	case "55006": // the slot has another reader
 		pid := lastNumber(server.Message)
-		name := ""
-		if err := r.withConn(ctx, func(conn *pgconn.PgConn) error { name = holder(ctx, conn, pid); return nil }); err != nil {
-			return err
-		}
-		return rejot.Errorf(rejot.Transient, "slot %s is being read by PID %s%s", r.cfg.slot, pid, name)
+		return r.withConn(ctx, func(conn *pgconn.PgConn) error { return r.inUse(ctx, conn, pid) })
 	case "42704": // undefined object: the slot, or the publication as of the log's place
 		return gone(r.cfg.slot, "cannot be read: %s", said)
 	case "55000", "58P01": // invalidated, or its files are removed

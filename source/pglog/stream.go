@@ -146,7 +146,7 @@ func (r *reader) run(ctx context.Context, l *link, d *decoder) error {
 			err = d.message(ctx, data[25:])
 			l.asks = 0
 		case len(data) == 18 && data[0] == 'k':
-			err = r.keepalive(l, d.to, rejot.Place{Offset: binary.BigEndian.Uint64(data[1:])}, data[17] == 1)
+			err = r.keepalive(l, d.to, data[1:])
 		default:
 			err = rejot.Errorf(rejot.Corrupt, "slot %s: the server sends a message of %d bytes that is not of the replication protocol", r.cfg.slot, len(data))
 		}
@@ -156,22 +156,25 @@ func (r *reader) run(ctx context.Context, l *link, d *decoder) error {
 	}
 }
 
-// asksAtShutdown is how often in a row a server asks at once again when it shuts down and waits for us.
-const asksAtShutdown = 10
+// A server that shuts down waits until everything is confirmed, and asks again and again without a pause.
+const (
+	asksAtShutdown = 10
+	asksWithin     = 100_000 // microseconds from one to the next
+)
 
 // keepalive answers, and hands on how far the server has sent: what committed up to there came before.
-func (r *reader) keepalive(l *link, to rejot.Receiver, end rejot.Place, asked bool) error {
-	if asked {
+func (r *reader) keepalive(l *link, to rejot.Receiver, data []byte) error {
+	end := rejot.Place{Offset: binary.BigEndian.Uint64(data)}
+	if data[16] == 1 {
 		if err := r.status(l, false); err != nil {
 			return postgres.Classify(err, "answer the source on slot "+r.cfg.slot)
 		}
-		// A server that shuts down waits until everything is confirmed, and asks without a pause. It
-		// must not wait for a destination.
-		now := time.Now()
-		if now.Sub(l.asked) > 100*time.Millisecond {
+		// The server's own clock counts: what was sent long ago may be received at once.
+		sent := binary.BigEndian.Uint64(data[8:])
+		if sent-l.asked > asksWithin {
 			l.asks = 0
 		}
-		l.asked = now
+		l.asked = sent
 		if l.asks++; l.asks >= asksAtShutdown {
 			return rejot.Errorf(rejot.Transient, "slot %s: the source is shutting down", r.cfg.slot)
 		}

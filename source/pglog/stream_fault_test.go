@@ -54,8 +54,8 @@ func TestP1SourceShutsDownAlthoughNothingIsConfirmed(t *testing.T) {
 	s = &streamed{}
 	reading(t, r, pos, s)
 	caughtUp(t, db, r, s)
-	if len(s.written.lines) != 2 {
-		t.Errorf("after the restart: got %q", s.written.lines)
+	if len(s.lines()) != 2 {
+		t.Errorf("after the restart: got %q", s.lines())
 	}
 }
 
@@ -77,8 +77,8 @@ func TestP2SourceCrashes(t *testing.T) {
 	s := &streamed{}
 	reading(t, r, pos, s)
 	caughtUp(t, db, r, s)
-	if len(s.written.lines) != 2 {
-		t.Errorf("after the crash: got %q", s.written.lines)
+	if len(s.lines()) != 2 {
+		t.Errorf("after the crash: got %q", s.lines())
 	}
 }
 
@@ -113,8 +113,8 @@ func TestP7SlotIsInvalidated(t *testing.T) {
 	reading(t, r, next, s)
 	db.Exec(t, `INSERT INTO t VALUES (1)`)
 	caughtUp(t, db, r, s)
-	if len(s.written.lines) != 2 {
-		t.Errorf("got %q", s.written.lines)
+	if len(s.lines()) != 2 {
+		t.Errorf("got %q", s.lines())
 	}
 }
 
@@ -128,6 +128,11 @@ func TestP8SlotIsActiveForAnother(t *testing.T) {
 	err := readOnce(t, other, pos)
 	wantError(t, err, rejot.Transient, "is being read by PID")
 	wantError(t, err, rejot.Transient, "rejot test")
+	_, err = other.Begin(t.Context(), Setup{Oldest: pos})
+	wantError(t, err, rejot.Transient, "is being read by PID")
+	if got := len(db.Query(t, `SELECT FROM pg_publication_tables`)); got != 1 {
+		t.Errorf("the publication of the one who reads has %d tables", got)
+	}
 	wantError(t, other.Drop(t.Context()), rejot.Conflict, "stop it first")
 	_ = stop()
 	s = &streamed{}
@@ -181,8 +186,8 @@ func TestP12PublicationIsMissing(t *testing.T) {
 	reading(t, r, pos, s)
 	db.Exec(t, `INSERT INTO t VALUES (2)`)
 	caughtUp(t, db, r, s)
-	if len(s.written.lines) != 2 {
-		t.Errorf("got %q", s.written.lines)
+	if len(s.lines()) != 2 {
+		t.Errorf("got %q", s.lines())
 	}
 }
 
@@ -208,6 +213,19 @@ func TestP13P16PublicationHasExactlyTheTables(t *testing.T) {
 	db.Exec(t, `UPDATE no_pk SET id = 2`)
 	_, err := r.Begin(t.Context(), setup("absent"))
 	wantError(t, err, rejot.NotFound, "absent")
+}
+
+func TestP14TableIsTakenOutOfThePublication(t *testing.T) {
+	db := table(t, dbtest.Postgres(t))
+	r := testReader(t, db)
+	old := Setup{Tables: setup("t").Tables, Oldest: begin(t, r, setup("t"))}
+	db.Exec(t, `ALTER PUBLICATION "pub ""' `+db.Name+`" DROP TABLE t`, `INSERT INTO t VALUES (1)`)
+	for range 2 {
+		_, err := r.Begin(t.Context(), old)
+		wantError(t, err, rejot.Gone, "table public.t since it was taken out of publication")
+		wantError(t, err, rejot.Gone, "rejot backfill")
+	}
+	begin(t, r, setup("t")) // nobody has anything
 }
 
 func TestP14JoiningWaitsForOlderTransactions(t *testing.T) {
@@ -267,9 +285,10 @@ func TestP15PublicationThatHides(t *testing.T) {
 
 func TestP35WhatTheLogDoesNotHave(t *testing.T) {
 	db := table(t, dbtest.Postgres(t))
-	db.Exec(t, `CREATE VIEW v AS SELECT * FROM t`, `CREATE MATERIALIZED VIEW m AS SELECT * FROM t`, `CREATE UNLOGGED TABLE u (id int)`)
+	db.Exec(t, `CREATE VIEW v AS SELECT * FROM t`, `CREATE MATERIALIZED VIEW m AS SELECT * FROM t`, `CREATE UNLOGGED TABLE u (id int)`,
+		`CREATE TABLE p (id int) PARTITION BY LIST (id)`, `CREATE FOREIGN DATA WRAPPER w`, `CREATE SERVER s FOREIGN DATA WRAPPER w`, `CREATE FOREIGN TABLE far PARTITION OF p FOR VALUES IN (1) SERVER s`)
 	r := testReader(t, db)
-	for name, says := range map[string]string{"v": "a view", "m": "a materialized view", "u": "an unlogged table"} {
+	for name, says := range map[string]string{"v": "a view", "m": "a materialized view", "u": "an unlogged table", "p": "public.far is a foreign table"} {
 		_, err := r.Begin(t.Context(), setup(name))
 		wantError(t, err, rejot.Unsupported, says)
 	}
@@ -341,9 +360,7 @@ func TestP54PrivilegesAreMissing(t *testing.T) {
 	stop := reading(t, r, pos, s)
 	db.Exec(t, `INSERT INTO t VALUES (1)`)
 	dbtest.Eventually(t, 5*time.Second, func() (bool, string) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.written.lines) == 2, "nothing is read"
+		return len(s.lines()) == 2, "nothing is read"
 	})
 	_ = stop()
 	if err := r.Drop(t.Context()); err != nil {
@@ -364,9 +381,7 @@ func TestP56ConnectionDropsInATransaction(t *testing.T) {
 	go func() { failed <- r.Read(t.Context(), pos, s) }()
 	db.Exec(t, `INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) g`)
 	dbtest.Eventually(t, 5*time.Second, func() (bool, string) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.written.lines) > 0, "nothing is read"
+		return len(s.lines()) > 0, "nothing is read"
 	})
 	proxy.Cut()
 	close(s.hold)
@@ -374,7 +389,7 @@ func TestP56ConnectionDropsInATransaction(t *testing.T) {
 	s = &streamed{}
 	reading(t, r, pos, s)
 	caughtUp(t, db, r, s)
-	if n := len(s.written.lines); n != 20001 {
+	if n := len(s.lines()); n != 20001 {
 		t.Errorf("%d lines", n)
 	}
 }

@@ -31,8 +31,8 @@ type link struct {
 	since    atomic.Int64 // when receive began to wait, in Unix nanoseconds; 0 while it does not
 	silent   atomic.Bool  // the server has said nothing for too long
 
-	asks  int // reply requests in a row; the receiving goroutine's
-	asked time.Time
+	asks  int    // reply requests in a row; the receiving goroutine's
+	asked uint64 // when the last was sent, in microseconds
 
 	mu     sync.Mutex // of writing
 	buffer [5 + 34]byte

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"go.uber.org/goleak"
 
 	"rejot.dev/rejot"
 	"rejot.dev/rejot/contract"
@@ -52,10 +55,18 @@ func (s *streamed) Reached(p rejot.Place) error {
 	return nil
 }
 
-func (s *streamed) isAt(p rejot.Place) bool {
+func (s *streamed) place() rejot.Place {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.reached.Less(p)
+	return s.reached
+}
+
+func (s *streamed) isAt(p rejot.Place) bool { return !s.place().Less(p) }
+
+func (s *streamed) lines() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.written.lines)
 }
 
 func testDial(url string, host string, port int) func(context.Context, bool) (*pgconn.PgConn, error) {
@@ -142,8 +153,19 @@ func caughtUp(t *testing.T, db *dbtest.Database, r *reader, s *streamed) {
 	dbtest.Eventually(t, 10*time.Second, func() (bool, string) { return s.isAt(place), "the log is not read to " + place.String() })
 }
 
+func TestStartCommand(t *testing.T) {
+	place := rejot.Place{Offset: 1<<63 + 0xAB}
+	for version, options := range map[string]string{"13.22": "proto_version '1'", "14.1 (Debian)": "proto_version '2', streaming 'on'", "18beta1": "proto_version '2', streaming 'on'"} {
+		want := `START_REPLICATION SLOT "s" LOGICAL 80000000/AB (` + options + `, publication_names '"a''""b"')`
+		if got := startCommand("s", `a'"b`, place, version); got != want {
+			t.Errorf("Postgres %s: got %s\nwant %s", version, got, want)
+		}
+	}
+}
+
 func TestReadHandsOverAndConfirms(t *testing.T) {
 	db := dbtest.Postgres(t).NewDatabase(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	db.Exec(t, `CREATE TABLE t (id int PRIMARY KEY, v text)`)
 	r := testReader(t, db)
 	pos := begin(t, r, setup("t"))
@@ -151,10 +173,10 @@ func TestReadHandsOverAndConfirms(t *testing.T) {
 	stop := reading(t, r, pos, s)
 	db.Exec(t, `INSERT INTO t VALUES (1, 'a')`, `UPDATE t SET v = NULL`, `UPDATE t SET id = 2`, `DELETE FROM t`, `TRUNCATE t`)
 	caughtUp(t, db, r, s)
-	if len(s.written.lines) != 10 {
-		t.Errorf("got %q", s.written.lines)
+	if len(s.lines()) != 10 {
+		t.Errorf("got %q", s.lines())
 	}
-	to := rejot.Position{Incarnation: pos.Incarnation, Horizon: s.reached}
+	to := rejot.Position{Incarnation: pos.Incarnation, Horizon: s.place()}
 	if err := r.Confirm(t.Context(), to); err != nil {
 		t.Fatal(err)
 	}
@@ -169,8 +191,8 @@ func TestReadHandsOverAndConfirms(t *testing.T) {
 	stop = reading(t, r, to, s2) // the slot is free at once
 	db.Exec(t, `INSERT INTO t VALUES (3)`)
 	caughtUp(t, db, r, s2)
-	if len(s2.written.lines) != 2 {
-		t.Errorf("after what was confirmed: got %q", s2.written.lines)
+	if len(s2.lines()) != 2 {
+		t.Errorf("after what was confirmed: got %q", s2.lines())
 	}
 	if err := stop(); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the end of the context", err)

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,125 +42,16 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"inheritance children are changes of their parent", children},
 		{"P38 two phases", twoPhases},
 		{"P27 P29 columns come and go", columnsChange},
+		{"P30 another table takes the name", renames},
+		{"P61 every way to write", waysToWrite},
+		{"P50 text is canonical whatever the database has set", canonical},
+		{"P40 the log is read on where nothing of it is published", idle},
 		{"only Confirm moves the slot", confirmMoves},
 		{"what is not confirmed comes again", comesAgain},
 		{"a snapshot is what was received that it sees", aligned},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
-}
-
-// A Log is a receiver that keeps what it is given.
-type Log struct {
-	mu      sync.Mutex
-	open    map[rejot.TxID][]line
-	done    []transaction
-	aborted int
-	reached rejot.Place
-	bad     []string
-}
-
-type line struct {
-	sub  rejot.TxID
-	text string
-	row  string // the first column of the new image
-}
-
-type transaction struct {
-	rejot.Transaction
-	lines []line
-}
-
-func newLog() *Log { return &Log{open: map[rejot.TxID][]line{}} }
-
-// Change keeps a change as a line.
-func (l *Log) Change(c *rejot.Change) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	op := map[rejot.Op]string{rejot.Insert: "+", rejot.Update: "~", rejot.Delete: "-", rejot.Truncate: "0"}[c.Op]
-	for _, image := range [][]rejot.Value{c.Old, c.New} {
-		if image != nil && len(image) != len(c.Table.Columns) {
-			l.bad = append(l.bad, fmt.Sprintf("%s has %d columns and an image of %d", c.Table.Name, len(c.Table.Columns), len(image)))
-		}
-	}
-	n := line{sub: c.Sub, text: op + c.Table.Name + show(c.Old) + show(c.New)}
-	if len(c.New) > 0 {
-		n.row, _ = c.New[0].Text()
-	}
-	l.open[c.Tx] = append(l.open[c.Tx], n)
-	return nil
-}
-
-func show(image []rejot.Value) string {
-	if image == nil {
-		return ""
-	}
-	texts := make([]string, len(image))
-	for i, v := range image {
-		switch text, ok := v.Text(); {
-		case ok && len(text) > 20:
-			texts[i] = fmt.Sprintf("<%d>", len(text))
-		case ok:
-			texts[i] = text
-		case v.Kind() == rejot.Null:
-			texts[i] = "NULL"
-		default:
-			texts[i] = "?"
-		}
-	}
-	return " (" + strings.Join(texts, ",") + ")"
-}
-
-// Commit ends a transaction.
-func (l *Log) Commit(tx rejot.Transaction) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if n := len(l.done); n > 0 && !l.done[n-1].End.Less(tx.End) {
-		l.bad = append(l.bad, fmt.Sprintf("the commit at %s comes after that at %s", tx.End, l.done[n-1].End))
-	}
-	if tx.End.Less(l.reached) {
-		l.bad = append(l.bad, fmt.Sprintf("the commit at %s comes although %s was reached", tx.End, l.reached))
-	}
-	l.done = append(l.done, transaction{tx, l.open[tx.ID]})
-	delete(l.open, tx.ID)
-	return nil
-}
-
-// Abort drops a part of a transaction.
-func (l *Log) Abort(tx, sub rejot.TxID) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.aborted++
-	l.open[tx] = slices.DeleteFunc(l.open[tx], func(n line) bool { return n.sub == sub || tx == sub })
-	if len(l.open[tx]) == 0 {
-		delete(l.open, tx)
-	}
-	return nil
-}
-
-// Reached notes how far the log is read.
-func (l *Log) Reached(p rejot.Place) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.reached = p
-	return nil
-}
-
-// state gives what was committed, one text a transaction that has changes, and what is open.
-func (l *Log) state() (done []string, open int, reached rejot.Place) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, tx := range l.done {
-		if len(tx.lines) == 0 {
-			continue
-		}
-		texts := make([]string, len(tx.lines))
-		for i := range tx.lines {
-			texts[i] = tx.lines[i].text
-		}
-		done = append(done, strings.Join(texts, " "))
-	}
-	return done, len(l.open), l.reached
 }
 
 // A reading is a source that is being read.
@@ -338,6 +227,44 @@ func columnsChange(t *testing.T, f Fixture) {
 	r.want(t, "+t (1,a)", "+t (2,NULL,5)", "+t (3,5)", "+t (4,e)")
 }
 
+func renames(t *testing.T, f Fixture) {
+	f.DB.Exec(t, `CREATE TABLE t (id int PRIMARY KEY)`)
+	r, _ := read(t, f, "t")
+	f.DB.Exec(t, `INSERT INTO t VALUES (1)`, `ALTER TABLE t RENAME TO was_t`, `INSERT INTO was_t VALUES (2)`, `ALTER TABLE was_t RENAME TO t`, `INSERT INTO t VALUES (3)`)
+	r.want(t, "+t (1)", "+t (3)")
+}
+
+func waysToWrite(t *testing.T, f Fixture) {
+	f.DB.Exec(t, `CREATE TABLE t (id int PRIMARY KEY, v text)`, `CREATE TABLE c (id int REFERENCES t ON DELETE CASCADE, PRIMARY KEY (id))`,
+		`CREATE FUNCTION also() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO c VALUES (new.id); RETURN new; END'`,
+		`CREATE TRIGGER also AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION also()`)
+	r, _ := read(t, f, "t", "c")
+	f.DB.Exec(t, `INSERT INTO t VALUES (1, 'a')`, `INSERT INTO t VALUES (1, 'b') ON CONFLICT (id) DO UPDATE SET v = excluded.v`, `INSERT INTO t VALUES (1, 'c') ON CONFLICT DO NOTHING`,
+		`MERGE INTO t USING (VALUES (1, 'd'), (2, 'e')) n(id, v) ON t.id = n.id WHEN MATCHED THEN UPDATE SET v = n.v WHEN NOT MATCHED THEN INSERT VALUES (n.id, n.v)`,
+		`BEGIN; SET LOCAL session_replication_role = replica; INSERT INTO t VALUES (3, 'f'); COMMIT`, `DELETE FROM t WHERE id = 1`)
+	r.want(t, "+t (1,a) +c (1)", "~t (1,b)", "~t (1,d) +t (2,e) +c (2)", "+t (3,f)", "-t (1,?) -c (1)")
+}
+
+func canonical(t *testing.T, f Fixture) {
+	for _, setting := range []string{"datestyle = 'SQL, DMY'", "intervalstyle = 'iso_8601'", "bytea_output = 'escape'", "extra_float_digits = 0", "timezone = 'Asia/Tokyo'"} {
+		f.DB.Exec(t, `ALTER DATABASE `+f.DB.Name+` SET `+setting)
+	}
+	f.DB.Exec(t, `CREATE TABLE t (d date, i interval, b bytea, f float8, z timestamptz)`, `ALTER TABLE t REPLICA IDENTITY FULL`)
+	r, _ := read(t, f, "t")
+	f.DB.Exec(t, `INSERT INTO t VALUES ('2024-02-03', '1 day 2 hours', '\xdead', 0.1::float8 + 0.2::float8, '2024-02-03 04:05:06+00')`)
+	r.want(t, `+t (2024-02-03,1 day 02:00:00,\xdead,0.30000000000000004,<22>)`)
+}
+
+func idle(t *testing.T, f Fixture) {
+	f.DB.Exec(t, `CREATE TABLE t (id int PRIMARY KEY)`, `CREATE TABLE other (id int PRIMARY KEY)`)
+	r, _ := read(t, f, "t")
+	f.DB.Exec(t, `INSERT INTO other SELECT generate_series(1, 1000)`)
+	r.want(t)
+	open := f.DB.Session(t) // its log is not flushed by itself for as long as it is open
+	open.Exec(t, `BEGIN; INSERT INTO other SELECT generate_series(1001, 2000)`)
+	r.want(t)
+}
+
 func (f Fixture) confirmed(t *testing.T) string {
 	t.Helper()
 	return f.DB.Query(t, `SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '`+f.Slot+`'`)[0][0]
@@ -381,94 +308,4 @@ func comesAgain(t *testing.T, f Fixture) {
 		t.Fatalf("Read ends with %v", err)
 	}
 	readFrom(t, f, pos).want(t, "+t (1)", "+t (2)")
-}
-
-const (
-	writers   = 4
-	snapshots = 300
-	burst     = 6 // transactions of each writer for a snapshot: its comparison grows with all of them
-)
-
-// aligned compares snapshots, taken while writers write, with the transactions received that they see.
-func aligned(t *testing.T, f Fixture) {
-	f.DB.Exec(t, `CREATE TABLE t (id bigint PRIMARY KEY)`)
-	r, _ := read(t, f, "t")
-	turns := make([]chan struct{}, writers)
-	var writing sync.WaitGroup
-	for w := range writers {
-		session := f.DB.Session(t)
-		session.Exec(t, `SET synchronous_commit = `+[]string{"on", "off"}[w%2])
-		turns[w] = make(chan struct{}, 2*burst)
-		writing.Go(func() {
-			n := -1
-			for range turns[w] {
-				n++
-				session.Exec(t, fmt.Sprintf(`BEGIN; INSERT INTO t VALUES (%d); INSERT INTO t VALUES (%d); COMMIT`, w*1_000_000+2*n, w*1_000_000+2*n+1))
-			}
-		})
-	}
-	defer func() {
-		for _, turn := range turns {
-			close(turn)
-		}
-		writing.Wait()
-	}()
-	views, err := f.Resolve(t.Context(), []*contract.PublicSchema{{Ref: rejot.Ref{Name: "rows", Major: 1}, Transformations: []contract.Transformation{
-		{Table: "t", SQL: `SELECT id FROM t WHERE id = :id`, Params: map[string]string{"id": "id"}},
-	}}})
-	if err != nil || len(views) != 1 {
-		t.Fatalf("resolve: %d views, %v (%s)", len(views), err, rejot.MendOf(err))
-	}
-	q := views[0].First
-	for n := range snapshots {
-		for range burst {
-			for _, turn := range turns {
-				turn <- struct{}{}
-			}
-		}
-		if wrong := r.mismatch(t, q); wrong != "" {
-			t.Fatalf("snapshot %d: %s", n, wrong)
-		}
-	}
-}
-
-// mismatch compares one snapshot.
-func (r *reading) mismatch(t *testing.T, q *rejot.Query) string {
-	snap, err := r.f.Source.Snapshot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := snap.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	dbtest.Eventually(t, 20*time.Second, func() (bool, string) {
-		_, _, reached := r.log.state()
-		return !reached.Less(snap.Through()), fmt.Sprintf("reached %s of %s", reached, snap.Through())
-	})
-	want := map[string]bool{}
-	err = snap.Query(t.Context(), q, func(yield func([]rejot.Value, error) bool) { yield([]rejot.Value{rejot.TextValue("100000000")}, nil) }, func(a rejot.Answer) error {
-		text, _ := a.Row[0].Text()
-		want[text] = true
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]bool{}
-	r.log.mu.Lock()
-	done := r.log.done // it only grows
-	r.log.mu.Unlock()
-	for _, tx := range done {
-		if snap.Sees(tx.Transaction) {
-			for _, n := range tx.lines {
-				got[n.row] = true
-			}
-		}
-	}
-	if !maps.Equal(got, want) {
-		return fmt.Sprintf("%d rows are visible, and the transactions that it sees have %d", len(want), len(got))
-	}
-	return ""
 }
