@@ -50,7 +50,7 @@ func openBank(t *testing.T) *bank {
 		"connections": []object{
 			connection("source", b.from, b.proxies[0].Addr()), connection("pg", b.pg, b.proxies[1].Addr()), connection("my", b.my, b.proxies[2].Addr()),
 		},
-		"dataStores":    []object{sourceStore("source"), {"connectionSlug": "pg"}, {"connectionSlug": "my"}},
+		"dataStores":    []object{sourceStore(), {"connectionSlug": "pg"}, {"connectionSlug": "my"}},
 		"publicSchemas": []object{publicSchema("statement", "bank_account", bankQuery)},
 		"consumerSchemas": []object{
 			consumerSchema("to-pg", "statement", "pg", "postgres",

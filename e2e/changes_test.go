@@ -168,7 +168,7 @@ func TestDestinationsFollow(t *testing.T) {
 			}
 			p := start(t, writeManifest(t, object{
 				"connections":     []object{connection("source", from, ""), connection("to", to, "")},
-				"dataStores":      []object{sourceStore("source"), {"connectionSlug": "to"}},
+				"dataStores":      []object{sourceStore(), {"connectionSlug": "to"}},
 				"publicSchemas":   []object{schema},
 				"consumerSchemas": []object{consumer},
 			}))

@@ -38,7 +38,7 @@ func itemManifest(t *testing.T, from, to *dbtest.Database) string {
 	t.Helper()
 	return writeManifest(t, object{
 		"connections":   []object{connection("source", from, ""), connection("to", to, "")},
-		"dataStores":    []object{sourceStore("source"), {"connectionSlug": "to"}},
+		"dataStores":    []object{sourceStore(), {"connectionSlug": "to"}},
 		"publicSchemas": []object{publicSchema("item", "item", `SELECT id, name FROM item WHERE id = :id`)},
 		"consumerSchemas": []object{consumerSchema("items", "item", "to", "postgres",
 			`INSERT INTO item VALUES (:id, :name) ON CONFLICT (id) DO UPDATE SET name = :name`, `DELETE FROM item WHERE id = :id`)},

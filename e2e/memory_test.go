@@ -17,6 +17,7 @@ func TestMemoryDoesNotGrowWithTheTransaction(t *testing.T) {
 	from.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL)`)
 	to.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL)`)
 	p := start(t, itemManifest(t, from, to))
+	p.caughtUp(t)
 	from.Exec(t, fmt.Sprintf(`INSERT INTO item SELECT i, 'item ' || i FROM generate_series(1, %d) i`, rows))
 	dbtest.Eventually(t, 5*time.Minute, func() (bool, string) {
 		got := to.Query(t, `SELECT count(*) FROM item`)[0][0]

@@ -3,13 +3,11 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -156,9 +154,21 @@ func (p *program) running() bool {
 	}
 }
 
-// status asks the running program.
-func (p *program) status(ctx context.Context) (httpapi.Status, error) {
-	return httpapi.NewClient(p.api).Status(ctx)
+// caughtUp waits until every pipeline runs and no backfill is left.
+func (p *program) caughtUp(t *testing.T) {
+	t.Helper()
+	dbtest.Eventually(t, 60*time.Second, func() (bool, string) {
+		s, err := httpapi.NewClient(p.api).Status(t.Context())
+		if err != nil {
+			return false, err.Error()
+		}
+		for _, l := range s.Pipelines {
+			if l.State != "running" || !l.Backfill.Done {
+				return false, l.Consumer + " is " + l.State + " " + l.Error
+			}
+		}
+		return true, ""
+	})
 }
 
 // An object is JSON.
@@ -185,8 +195,8 @@ func connection(slug string, db *dbtest.Database, addr string) object {
 	}}
 }
 
-func sourceStore(slug string) object {
-	return object{"connectionSlug": slug, "config": object{"connectionType": "postgres", "slotName": "rejot_" + slug, "publicationName": "rejot_" + slug}}
+func sourceStore() object {
+	return object{"connectionSlug": "source", "config": object{"connectionType": "postgres", "slotName": "rejot_source", "publicationName": "rejot_source"}}
 }
 
 func publicSchema(name, table, sql string) object {
@@ -257,18 +267,4 @@ func difference(want, got [][]string) string {
 		}
 	}
 	return fmt.Sprintf("source has %d rows, destination %d; missing: %v; only at the destination: %v", len(want), len(got), missing, extra)
-}
-
-func get(t *testing.T, url string) (int, string) {
-	t.Helper()
-	resp, err := http.Get(url) //nolint:noctx,gosec // a test's own program
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
 }

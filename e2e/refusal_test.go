@@ -139,7 +139,7 @@ func TestRefused(t *testing.T) {
 			to.Exec(t, append([]string{itemDest}, r.end...)...)
 			m := object{
 				"connections":     []object{connection("source", from, ""), connection("to", to, "")},
-				"dataStores":      []object{sourceStore("source"), {"connectionSlug": "to"}},
+				"dataStores":      []object{sourceStore(), {"connectionSlug": "to"}},
 				"publicSchemas":   []object{publicSchema("s", "item", itemQuery)},
 				"consumerSchemas": []object{consumerSchema("c", "s", "to", "postgres", itemUpsert, itemDelete)},
 			}

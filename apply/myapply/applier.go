@@ -27,10 +27,12 @@ type Applier struct {
 	log        *slog.Logger
 	consumers  []*consumer
 	targets    map[string]*apply.Target // by consumer ID
+	byTarget   map[*apply.Target]*consumer
 
 	session *mysql.Session // nil or broken: connect opens it
 	insert  *mysql.Stmt    // of a cursor
 	move    *mysql.Stmt    // of a cursor
+	parking parking
 	catalog *catalog
 	types   map[*rejot.Column][]converter // by the first of an operation's columns
 	blocks  map[blockKey]*block           // nil where there can be none
@@ -45,7 +47,7 @@ const tidyWithin = 10 * time.Second
 // Open connects, brings ReJot's own tables up to date and prepares the consumers' statements. Its
 // error names everything that is wrong with them, each with its mend.
 func Open(ctx context.Context, cfg Config) (*Applier, error) {
-	a := &Applier{connection: cfg.Connection, log: cfg.Log, targets: map[string]*apply.Target{}}
+	a := &Applier{connection: cfg.Connection, log: cfg.Log, targets: map[string]*apply.Target{}, byTarget: map[*apply.Target]*consumer{}}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -57,7 +59,7 @@ func Open(ctx context.Context, cfg Config) (*Applier, error) {
 			continue
 		}
 		a.consumers = append(a.consumers, own)
-		a.targets[c.ID()] = own.target
+		a.targets[c.ID()], a.byTarget[own.target] = own.target, own
 	}
 	if err := a.connect(ctx); err != nil {
 		return nil, errors.Join(append(errs, err, a.Close())...)
@@ -102,7 +104,7 @@ func (a *Applier) drop() {
 	if a.session != nil {
 		_ = a.session.Close() // nothing is lost with it
 	}
-	a.session, a.insert, a.move = nil, nil, nil
+	a.session, a.insert, a.move, a.parking = nil, nil, nil, parking{}
 	a.types, a.blocks = map[*rejot.Column][]converter{}, map[blockKey]*block{}
 }
 

@@ -23,13 +23,14 @@ func (a *Applier) Apply(ctx context.Context, moves []rejot.Move, b *rejot.Batch)
 		if err == nil && !probe {
 			break
 		}
-		if otherwise(err) {
-			err = nil
-		} else {
-			err = run.Again(err)
+		if !otherwise(err) && !errors.Is(err, errUnparked) {
+			if err = run.Again(err); err != nil {
+				break
+			}
 		}
-		if err == nil {
-			err = a.connect(ctx)
+		unparked := errors.Is(err, errUnparked)
+		if err = a.connect(ctx); err == nil && unparked {
+			err = a.readParked(ctx)
 		}
 	}
 	if err != nil {
@@ -104,107 +105,131 @@ func (a *Applier) commit(ctx context.Context) error {
 	return nil
 }
 
+// A task is one execution of a prepared statement: one of these.
+type task struct {
+	move   *rejot.Move
+	unpark *consumer // its quarantine is emptied, as its table is
+	op     *apply.Op
+}
+
 // chunk runs a portion of the batch, with the cursors before it.
 func (a *Applier) chunk(ctx context.Context, moves []rejot.Move, ops []apply.Op) error {
-	for len(moves)+len(ops) > 0 {
-		if n := a.blockable(ops); n > 0 && len(moves) == 0 {
+	var tasks []task
+	for i := range moves {
+		tasks = append(tasks, task{move: &moves[i]})
+	}
+	for len(ops) > 0 {
+		n := a.blockable(ops)
+		careful := n == 0 && a.own(ops[0].Target).careful
+		if n > 0 || careful {
+			if err := a.run(ctx, tasks, false); err != nil {
+				return err
+			}
+			tasks = tasks[:0]
+		}
+		switch {
+		case n > 0:
 			if err := a.runBlock(ctx, ops[:n]); err != nil {
 				return err
 			}
 			ops = ops[n:]
 			continue
-		}
-		n, careful := a.together(ops)
-		if err := a.run(ctx, moves, ops[:n], careful); err != nil {
-			return err
-		}
-		moves, ops = nil, ops[n:]
-	}
-	return nil
-}
-
-// together is how many of ops may be on their way at a time: all up to the first that a block may do,
-// or of a consumer whose warnings have to be looked at, or that one alone.
-func (a *Applier) together(ops []apply.Op) (n int, careful bool) {
-	for i := range ops {
-		if a.starts(ops, i) && a.blockable(ops[i:]) > 0 {
-			return i, false
-		}
-		if !a.own(ops[i].Target).careful {
+		case careful:
+			if err := a.run(ctx, a.tasks(nil, &ops[0]), true); err != nil {
+				return err
+			}
+			ops = ops[1:]
 			continue
 		}
-		if i == 0 {
-			return 1, true
+		// Up to the next form, which a block may do.
+		form := &ops[0]
+		for len(ops) > 0 && ops[0].Target == form.Target && ops[0].Kind == form.Kind && (ops[0].Park == form.Park || len(ops) < blockFrom) {
+			tasks = a.tasks(tasks, &ops[0])
+			ops = ops[1:]
 		}
-		return i, false
 	}
-	return len(ops), false
+	return a.run(ctx, tasks, false)
 }
 
-// starts reports whether another form begins at i.
-func (a *Applier) starts(ops []apply.Op, i int) bool {
-	return i == 0 || ops[i].Target != ops[i-1].Target || ops[i].Kind != ops[i-1].Kind
+// tasks adds those of an operation.
+func (a *Applier) tasks(to []task, op *apply.Op) []task {
+	if own := a.own(op.Target); op.Kind == apply.Truncate && own.quarantines() {
+		to = append(to, task{unpark: own})
+	}
+	return append(to, task{op: op})
 }
 
 // run makes executions that are on their way at a time. The failing one is that which follows the
-// last that was done.
-func (a *Applier) run(ctx context.Context, moves []rejot.Move, ops []apply.Op, careful bool) error {
+// last that was done. careful says that there is one operation, and that its warnings are looked at.
+func (a *Applier) run(ctx context.Context, tasks []task, careful bool) error {
+	if len(tasks) == 0 {
+		return nil
+	}
 	at, warnings := 0, 0
-	next := func(i int, room []mysql.Param) (*mysql.Stmt, []mysql.Param, error) {
-		if i < len(moves) {
-			return a.cursorStatement(moves[i], room)
-		}
-		op := &ops[i-len(moves)]
-		st := a.own(op.Target).stmts[op.Kind]
-		if st == nil { // the connection was lost, and the new one could not prepare it
-			return nil, nil, &apply.Failure{Consumer: op.Target.Consumer.ID(), Err: op.Target.Broken}
-		}
-		params, err := a.params(op, room)
-		return st, params, err
-	}
 	done := func(i int, r mysql.Result) error {
-		at = i + 1
-		if i < len(moves) {
-			if r.Affected != 1 {
-				return a.conflict(moves[i])
-			}
-			return nil
-		}
-		warnings = r.Warnings
-		switch op := &ops[i-len(moves)]; {
-		case !r.InTransaction:
-			return &apply.Failure{Consumer: op.Target.Consumer.ID(), Err: rejot.Errorf(rejot.Invalid,
-				"%s: its %s has ended the transaction", op.Target.Consumer, op.Kind)}
-		case r.Warnings > 0 && !careful:
-			return &again{own: a.own(op.Target)}
-		default:
-			return nil
-		}
+		at, warnings = i+1, r.Warnings
+		return a.check(&tasks[i], r, careful)
 	}
-	err := a.session.ExecAll(ctx, len(moves)+len(ops), next, done)
+	next := func(i int, room []mysql.Param) (*mysql.Stmt, []mysql.Param, error) {
+		return a.statement(&tasks[i], room)
+	}
+	err := a.session.ExecAll(ctx, len(tasks), next, done)
 	switch {
 	case err == nil && careful && warnings > 0:
-		return a.warnings(ctx, &ops[0])
-	case err == nil:
-		return nil
-	case at < len(moves):
-		return a.moveFailed(moves[at], err)
-	case at-len(moves) < len(ops):
-		return a.failed(&ops[at-len(moves)], err)
+		return a.warnings(ctx, tasks[len(tasks)-1].op)
+	case err == nil || at == len(tasks):
+		return err
+	case tasks[at].move != nil:
+		return a.moveFailed(*tasks[at].move, err)
+	case tasks[at].op != nil && tasks[at].op.Park == apply.NotParked:
+		return a.failed(tasks[at].op, err)
 	default:
 		return err
 	}
 }
 
-// own finds the consumer of a target.
-func (a *Applier) own(t *apply.Target) *consumer {
-	for _, c := range a.consumers {
-		if c.target == t {
-			return c
-		}
+// statement gives a task's statement and parameters.
+func (a *Applier) statement(t *task, room []mysql.Param) (*mysql.Stmt, []mysql.Param, error) {
+	switch {
+	case t.move != nil:
+		return a.cursorStatement(*t.move, room)
+	case t.unpark != nil:
+		return a.parking.all, append(room, mysql.String(t.unpark.target.Consumer.ID())), nil
+	case t.op.Park != apply.NotParked:
+		return a.park(t.op, room)
 	}
-	return nil // cannot be: a run's targets are ours
+	st := a.own(t.op.Target).stmts[t.op.Kind]
+	if st == nil { // the connection was lost, and the new one could not prepare it
+		return nil, nil, &apply.Failure{Consumer: t.op.Target.Consumer.ID(), Err: t.op.Target.Broken}
+	}
+	params, err := a.params(t.op, room)
+	return st, params, err
 }
+
+// check looks at what a task has done.
+func (a *Applier) check(t *task, r mysql.Result, careful bool) error {
+	switch {
+	case t.move != nil && r.Affected != 1:
+		return a.conflict(*t.move)
+	case t.move != nil || t.unpark != nil:
+		return nil
+	case t.op.Park != apply.NotParked:
+		if r.Affected == 0 {
+			return errUnparked
+		}
+		return nil
+	case !r.InTransaction:
+		return &apply.Failure{Consumer: t.op.Target.Consumer.ID(), Err: rejot.Errorf(rejot.Invalid,
+			"%s: its %s has ended the transaction", t.op.Target.Consumer, t.op.Kind)}
+	case r.Warnings > 0 && !careful:
+		return &again{own: a.own(t.op.Target)}
+	default:
+		return nil
+	}
+}
+
+// own gives the consumer of a target.
+func (a *Applier) own(t *apply.Target) *consumer { return a.byTarget[t] }
 
 // params are an operation's values under the types that the server is to take them for.
 func (a *Applier) params(op *apply.Op, room []mysql.Param) ([]mysql.Param, error) {
@@ -226,7 +251,8 @@ func (a *Applier) params(op *apply.Op, room []mysql.Param) ([]mysql.Param, error
 			room = append(room, mysql.Null())
 			continue
 		case !ok:
-			return nil, refuseValue(op, i, errors.New("the log has no value for it"))
+			return nil, &apply.Failure{Consumer: op.Target.Consumer.ID(), Err: rejot.Errorf(rejot.Unsupported,
+				"%s: the log has no value for %s", op.Target.Consumer, apply.Placeholder(op.Target.Statements[op.Kind].Names[i]))}
 		}
 		p, err := converters[i](text)
 		if err != nil {
@@ -237,7 +263,7 @@ func (a *Applier) params(op *apply.Op, room []mysql.Param) ([]mysql.Param, error
 	}
 	if most := a.session.MaxPacket(); size > most-packetSpare {
 		err := rejot.Errorf(rejot.Rejected, "%s: a row for its %s has %d bytes, and %s takes %d", op.Target.Consumer, op.Kind, size, a.connection, most)
-		return nil, &apply.Failure{Consumer: op.Target.Consumer.ID(), Err: rejot.WithMend(err, "SET GLOBAL max_allowed_packet = %d", nextPacket(size))}
+		return nil, &apply.Failure{Consumer: op.Target.Consumer.ID(), Key: keyOf(op), Err: rejot.WithMend(err, "SET GLOBAL max_allowed_packet = %d", nextPacket(size))}
 	}
 	return room, nil
 }
@@ -257,8 +283,19 @@ func nextPacket(size int) int {
 // refuseValue says that a value cannot be what its type is here.
 func refuseValue(op *apply.Op, i int, err error) error {
 	name := apply.Placeholder(op.Target.Statements[op.Kind].Names[i])
-	return &apply.Failure{Consumer: op.Target.Consumer.ID(), Err: rejot.Errorf(rejot.Unsupported,
-		"%s: %s of its %s, of type %s: %w", op.Target.Consumer, name, op.Kind, op.Columns[i].Type.Name, err)}
+	err = rejot.Errorf(rejot.Rejected, "%s: %s of its %s, of type %s: %w", op.Target.Consumer, name, op.Kind, op.Columns[i].Type.Name, err)
+	return &apply.Failure{
+		Consumer: op.Target.Consumer.ID(), Key: keyOf(op),
+		Err: rejot.WithMend(err, "mend the value at its source, or let the public schema's query give it another form, for instance text"),
+	}
+}
+
+// keyOf is the key that may be parked for an operation that was refused.
+func keyOf(op *apply.Op) string {
+	if op.Kind == apply.Truncate {
+		return ""
+	}
+	return apply.KeyText(op.Key)
 }
 
 // note writes beside the cursor why a consumer was left behind, for whoever looks into the database.

@@ -20,15 +20,32 @@ const (
 		backfill_view, backfill_rows, backfill_estimate FROM rejot_cursors ORDER BY consumer`
 )
 
-// prepareOwn prepares what moves cursors.
+// parking are the statements of the quarantine.
+type parking struct{ key, again, more, all *mysql.Stmt }
+
+// prepareOwn prepares what moves cursors and what parks.
 func (a *Applier) prepareOwn(ctx context.Context) (err error) {
-	if a.insert, err = a.session.Prepare(ctx, insertCursor); err != nil {
-		return fmt.Errorf("prepare to move cursors in %s: %w", a.connection, err)
+	for _, own := range []struct {
+		st  **mysql.Stmt
+		sql string
+	}{
+		{&a.insert, insertCursor},
+		{&a.move, moveCursor},
+		{&a.parking.key, parkKey},
+		{&a.parking.again, parkAgain},
+		{&a.parking.more, parkMore},
+		{&a.parking.all, unpark},
+	} {
+		if *own.st, err = a.session.Prepare(ctx, own.sql); err != nil {
+			err = rejot.Errorf(rejot.CodeOf(err), "prepare to write ReJot's tables in %s: %w", a.connection, err)
+			if rejot.CodeOf(err) == rejot.Denied {
+				err = rejot.WithMend(err, "GRANT SELECT, INSERT, UPDATE, DELETE on %[1]s.rejot_cursors and %[1]s.rejot_quarantine TO %[2]s",
+					mysql.Quote(a.connection.Database), mysql.Quote(a.connection.User))
+			}
+			return err
+		}
 	}
-	if a.move, err = a.session.Prepare(ctx, moveCursor); err != nil {
-		return fmt.Errorf("prepare to move cursors in %s: %w", a.connection, err)
-	}
-	return nil
+	return a.readParked(ctx)
 }
 
 // cursorStatement gives the statement that moves a cursor, and its parameters.

@@ -4,6 +4,11 @@
 // the cursors, by compare-and-swap, so that their row locks hold off a second instance. Then come the
 // consumers' own statements, prepared by the server, one execution a row, sent one behind the other
 // without waiting for the answers. A small batch takes two round trips: all of that, and the commit.
+// On MariaDB, many rows of one statement go in one call (block.go).
+//
+// The server is asked what a statement is: it is prepared, and it must be one that the server can
+// explain, which nothing is that commits by itself. An upsert into a table with several unique keys
+// gets a guard, since the server would update whatever row it meets (guard.go).
 //
 // A session is pinned (strict modes, UTC, autocommit off, see internal/mysql) and its values are
 // bound under types of their own: what the source wrote as text is converted by the source's type,
@@ -20,5 +25,7 @@
 // commit included; Conflict for a cursor that is elsewhere. A consumer's own are in its outcome. No
 // error holds a value: of the server's words only those are passed on that are names in the database.
 //
-// Start reading at Apply in applier.go, then apply.go.
+// A consumer may have what is refused parked in rejot_quarantine and go on (quarantine.go).
+//
+// Start reading at Apply in apply.go.
 package myapply

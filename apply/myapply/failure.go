@@ -54,7 +54,7 @@ func (a *Applier) failed(op *apply.Op, err error) error {
 	case rejot.Internal:
 		code = rejot.Rejected // it is not known, and it came of this row
 	}
-	f := &apply.Failure{Consumer: op.Target.Consumer.ID(), Reorder: slices.Contains(reorders, answer.Number)}
+	f := &apply.Failure{Consumer: op.Target.Consumer.ID(), Key: keyOf(op), Reorder: slices.Contains(reorders, answer.Number)}
 	own := a.own(op.Target)
 	own.slow = false // it was the row, and not the block
 	guard := own.guard
@@ -142,8 +142,8 @@ func (a *Applier) warnings(ctx context.Context, op *apply.Op) error {
 		}
 		message, _ := row[2].Text()
 		return &apply.Failure{
-			Consumer: op.Target.Consumer.ID(),
-			Err:      a.refused(op, rejot.Rejected, mysql.Warning(number, message)),
+			Consumer: op.Target.Consumer.ID(), Key: keyOf(op),
+			Err: a.refused(op, rejot.Rejected, mysql.Warning(number, message)),
 		}
 	}
 	return nil

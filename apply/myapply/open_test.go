@@ -30,16 +30,16 @@ func TestOpenRefusesWhatCannotBeInOneTransaction(t *testing.T) {
 		code   rejot.Code
 		words  []string
 	}{
-		"MyISAM":     {func(c *contract.Consumer) { c.SQL = `INSERT INTO log (id, name) VALUES (:id, :name)` }, rejot.Unsupported, []string{"log", "ENGINE=InnoDB"}},
-		"truncate":   {func(c *contract.Consumer) { c.TruncateSQL = `TRUNCATE TABLE item` }, rejot.Invalid, []string{"truncateSql", "DELETE FROM"}},
-		"select":     {func(c *contract.Consumer) { c.SQL = `SELECT :id` }, rejot.Invalid, []string{"gives rows"}},
-		"call":       {func(c *contract.Consumer) { c.SQL = `CALL put(:id)` }, rejot.Invalid, []string{"could commit"}},
-		"set":        {func(c *contract.Consumer) { c.DeleteSQL = `SET SESSION sql_mode = ''` }, rejot.Invalid, []string{"deleteSql"}},
-		"block":      {func(c *contract.Consumer) { c.SQL = `BEGIN NOT ATOMIC COMMIT; END` }, rejot.Invalid, nil},
-		"question":   {func(c *contract.Consumer) { c.SQL = `INSERT INTO item (id) VALUES (?)` }, rejot.Invalid, []string{":name"}},
-		"quarantine": {func(c *contract.Consumer) { c.OnError = "quarantine" }, rejot.Unsupported, []string{"pause"}},
-		"replace":    {func(c *contract.Consumer) { c.SQL = `REPLACE INTO two (id, name) VALUES (:id, :name)` }, rejot.Unsupported, []string{"two", "PRIMARY, name", "ON DUPLICATE"}},
-		"column":     {func(c *contract.Consumer) { c.SQL = `INSERT INTO item (id, nam) VALUES (:id, :name)` }, rejot.NotFound, []string{"there is no nam", "create nam"}},
+		"MyISAM":   {func(c *contract.Consumer) { c.SQL = `INSERT INTO log (id, name) VALUES (:id, :name)` }, rejot.Unsupported, []string{"log", "ENGINE=InnoDB"}},
+		"truncate": {func(c *contract.Consumer) { c.TruncateSQL = `TRUNCATE TABLE item` }, rejot.Invalid, []string{"truncateSql", "DELETE FROM"}},
+		"select":   {func(c *contract.Consumer) { c.SQL = `SELECT :id` }, rejot.Invalid, []string{"gives rows"}},
+		"call":     {func(c *contract.Consumer) { c.SQL = `CALL put(:id)` }, rejot.Invalid, []string{"could commit"}},
+		"set":      {func(c *contract.Consumer) { c.DeleteSQL = `SET SESSION sql_mode = ''` }, rejot.Invalid, []string{"deleteSql"}},
+		"block":    {func(c *contract.Consumer) { c.SQL = `BEGIN NOT ATOMIC COMMIT; END` }, rejot.Invalid, nil},
+		"question": {func(c *contract.Consumer) { c.SQL = `INSERT INTO item (id) VALUES (?)` }, rejot.Invalid, []string{":name"}},
+		"onError":  {func(c *contract.Consumer) { c.OnError = "skip" }, rejot.Invalid, []string{"pause or quarantine"}},
+		"replace":  {func(c *contract.Consumer) { c.SQL = `REPLACE INTO two (id, name) VALUES (:id, :name)` }, rejot.Unsupported, []string{"two", "PRIMARY, name", "ON DUPLICATE"}},
+		"column":   {func(c *contract.Consumer) { c.SQL = `INSERT INTO item (id, nam) VALUES (:id, :name)` }, rejot.NotFound, []string{"there is no nam", "create nam"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, c := item()
@@ -65,7 +65,9 @@ func TestOpenSaysWhatPrivilegeIsMissing(t *testing.T) {
 	conn.User, conn.Password = "few", contract.NewSecret("few")
 	wantMend(t, openError(t, conn, c), rejot.Denied, "GRANT CREATE", "few")
 	open(t, connection(db))
-	db.Exec(t, `GRANT SELECT, INSERT, UPDATE, DELETE ON `+db.Name+`.rejot_cursors TO 'few'@'%'`)
+	wantMend(t, openError(t, conn, c), rejot.Denied, "rejot_cursors", "rejot_quarantine")
+	db.Exec(t, `GRANT SELECT, INSERT, UPDATE, DELETE ON `+db.Name+`.rejot_cursors TO 'few'@'%'`,
+		`GRANT SELECT, INSERT, UPDATE, DELETE ON `+db.Name+`.rejot_quarantine TO 'few'@'%'`)
 	wantMend(t, openError(t, conn, c), rejot.Denied, "consumer schema item", "GRANT SELECT, INSERT, UPDATE, DELETE ON `"+db.Name+"`.`item` TO `few`")
 	db.Exec(t, `GRANT INSERT, UPDATE, DELETE ON `+db.Name+`.item TO 'few'@'%'`)
 	open(t, conn, c)

@@ -32,9 +32,10 @@ func newConsumer(c *contract.Consumer) (*consumer, error) {
 	if c.SQL == "" {
 		return nil, rejot.WithMend(rejot.Errorf(rejot.Invalid, "%s has no sql", c), "give it the statement that writes a row")
 	}
-	if c.OnError == "quarantine" {
-		return nil, rejot.WithMend(rejot.Errorf(rejot.Unsupported, "%s has onError quarantine, which a MySQL destination does not have yet", c),
-			"set its onError to pause")
+	switch c.OnError {
+	case "", "pause", quarantine:
+	default:
+		return nil, rejot.WithMend(rejot.Errorf(rejot.Invalid, "%s has the unknown onError %q", c, c.OnError), "use pause or quarantine")
 	}
 	for k := range apply.Kind(apply.Kinds) {
 		sql := apply.SQL(c, k)

@@ -18,7 +18,7 @@ const ownTable = ` ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb
 // changed. A server commits before and after each of them by itself, so a step can be run again.
 //
 // Positions have a fixed width, so that their text order is their order. The column writes counts, so
-// that a cursor that moves always is a changed row: the server tells of those only.
+// that what is written always is a changed row: the server tells of those only.
 var migrations = [...]string{
 	`CREATE TABLE IF NOT EXISTS rejot_cursors (
 		consumer VARCHAR(512) NOT NULL PRIMARY KEY,
@@ -39,9 +39,9 @@ var migrations = [...]string{
 		consumer VARCHAR(512) NOT NULL,
 		key_hash CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 		key_text LONGTEXT NOT NULL,
-		kind VARCHAR(32) NOT NULL,
-		params LONGTEXT NOT NULL,
+		statements LONGTEXT NOT NULL,
 		error TEXT NOT NULL,
+		writes BIGINT UNSIGNED NOT NULL DEFAULT 1,
 		since TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
 		updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
 		PRIMARY KEY (consumer, key_hash)

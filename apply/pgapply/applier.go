@@ -216,26 +216,19 @@ func (a *Applier) Drop(ctx context.Context, consumer string) error {
 	return nil
 }
 
-// exec runs one statement of our own and gives its rows.
+// exec runs one statement of our own and gives its rows. Where it fails inside a transaction, the
+// caller rolls back.
 func (a *Applier) exec(ctx context.Context, sql string, params ...[]byte) ([][][]byte, error) {
+	if a.conn == nil {
+		return nil, rejot.Errorf(rejot.Transient, "the connection to %s is lost", a.connection)
+	}
 	ctx, end := a.within(ctx, a.stall)
 	defer end()
 	result := a.conn.ExecParams(ctx, sql, params, nil, nil, nil).Read()
 	if result.Err != nil {
-		return nil, a.failed(ctx, result.Err)
+		return nil, a.named(because(ctx, result.Err))
 	}
 	return result.Rows, nil
-}
-
-// failed makes an error of ours of one of the connection's, and lets go of a connection that is no longer clean.
-func (a *Applier) failed(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	if a.conn != nil && (a.conn.IsClosed() || a.conn.TxStatus() != 'I') {
-		a.drop()
-	}
-	return a.named(because(ctx, err))
 }
 
 // text is a parameter in text format.

@@ -107,6 +107,9 @@ func (a *Applier) op(f *flight, op *apply.Op) error {
 
 // finish sends the end of the transaction.
 func (a *Applier) finish(f *flight, run *apply.Run) error {
+	if err := f.ctx.Err(); err != nil {
+		return err // nobody waits for it any more
+	}
 	if err := failpoint.Hit("dest.commit.before"); err != nil {
 		return err
 	}

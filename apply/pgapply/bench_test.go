@@ -28,8 +28,16 @@ func BenchmarkApply(b *testing.B) {
 	}
 	defer a.Close() //nolint:errcheck // the benchmark is over
 	n := 0
-	for _, size := range []int{1, 10, 100, 1000, 10000} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
+	for i, size := range []int{1, 10, 100, 1000, 10000, 10, 100, 1000, 10000} {
+		way := "set"
+		if i == 0 || i > 4 {
+			way = "row"
+			pgapply.NoSets(a)
+		}
+		if i == 1 {
+			pgapply.Reopen(b, a)
+		}
+		b.Run(fmt.Sprint(way, size), func(b *testing.B) {
 			for b.Loop() {
 				n++
 				move := rejot.Move{From: rejot.Cursor{Consumer: c.ID(), Position: position(n - 1)}, To: rejot.Cursor{Consumer: c.ID(), Position: position(n)}}

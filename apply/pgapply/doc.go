@@ -8,6 +8,10 @@
 // chunk while the next chunk is evaluated. The server infers the type of every occurrence of a
 // placeholder on its own and reads the source's canonical text, so no value is touched on the way.
 //
+// Rows that can be proved to be independent of one another go in one statement for all of a chunk,
+// set.go; what is refused there is run again row by row. A consumer with onError "quarantine" parks the
+// key that is refused, quarantine.go.
+//
 // The event that is refused is known by its place in the pipeline. What follows from a refusal, another
 // order or a consumer left behind, is decided in package apply; here a transaction is rolled back and
 // begun again.

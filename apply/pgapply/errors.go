@@ -31,6 +31,12 @@ func transient(err error) bool {
 	return !errors.As(err, &e) || postgres.CodeOf(e) == rejot.Transient
 }
 
+// slow reports whether a lock or a statement took too long: its consumer's trouble, and not the others'.
+func slow(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == lockNotAvailable || e.Code == queryCanceled)
+}
+
 // named makes an error of ours of one that happened in our own statements or on the connection.
 func (a *Applier) named(err error) error {
 	var own *rejot.Error
@@ -72,8 +78,7 @@ func (a *Applier) refused(f *flight, at expected, err error) error {
 	if !errors.As(err, &e) || !fromServer(err) {
 		return f.failed(err)
 	}
-	// A lock or a statement that takes too long is its consumer's trouble and not the others'.
-	if transient(e) && (at.what != event || e.Code != lockNotAvailable && e.Code != queryCanceled) {
+	if transient(e) && (at.what != event && at.what != set || !slow(e)) {
 		return f.failed(err)
 	}
 	switch at.what {

@@ -35,3 +35,15 @@ func NoSets(a *Applier) {
 		c.sets = [apply.Kinds]string{}
 	}
 }
+
+// RowByRow tells whether the last batch was run row by row, as a set was refused.
+func RowByRow(a *Applier) bool { return a.single }
+
+// Reopen opens the connection again, with everything that was found about the statements.
+func Reopen(t testing.TB, a *Applier) {
+	t.Helper()
+	a.drop()
+	if err := a.connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

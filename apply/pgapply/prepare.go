@@ -151,7 +151,7 @@ func (a *Applier) each(ctx context.Context, send func(*pgconn.Pipeline, *consume
 		case !fromServer(e):
 			err = e
 			continue
-		case transient(e):
+		case transient(e) && !slow(e):
 			err = e
 			continue
 		default:
@@ -162,7 +162,7 @@ func (a *Applier) each(ctx context.Context, send func(*pgconn.Pipeline, *consume
 	if e := pipe.Close(); err == nil && !fromServer(e) {
 		err = e
 	}
-	return a.failed(ctx, err)
+	return a.named(because(ctx, err))
 }
 
 // An answer is what came of one request: the types of a statement's parameters, or rows.

@@ -214,7 +214,7 @@ func (a *Applier) rerun(ctx context.Context, t *apply.Target, st parkedStatement
 		if errors.As(err, &e) && !transient(e) {
 			return rejection(t, k, e), nil
 		}
-		return nil, a.failed(ctx, err)
+		return nil, a.named(because(ctx, err))
 	}
 	return nil, rejot.Errorf(rejot.Corrupt, "%s: a parked statement is of unknown kind %q", t.Consumer, st.Kind)
 }

@@ -30,7 +30,7 @@ const oldest = 13
 
 // connect opens the connection where there is none, with everything prepared.
 func (a *Applier) connect(ctx context.Context) error {
-	if a.conn != nil && !a.conn.IsClosed() {
+	if a.conn != nil && !a.conn.IsClosed() && a.conn.TxStatus() == 'I' {
 		return nil
 	}
 	a.drop()
@@ -233,7 +233,7 @@ func (f *flight) failed(err error) error { return f.a.named(because(f.ctx, err))
 
 // because adds why the context of an exchange ended.
 func because(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", cause, err)
 	}
 	return err

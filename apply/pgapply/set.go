@@ -71,15 +71,13 @@ func (a *Applier) prepareSets(ctx context.Context) error {
 			}
 			name := fmt.Sprintf("rejot_set_%d_%d", i, k)
 			err := a.prepareSet(ctx, c, k, name)
-			var e *pgconn.PgError
-			var u unproved
 			switch {
 			case err == nil:
 				c.sets[k] = name
-			case errors.As(err, &u), errors.As(err, &e) && fromServer(err) && !transient(e):
+			case !a.conn.IsClosed() && a.conn.TxStatus() == 'I':
 				a.log.Debug("statement is run row by row", "consumer", c.ID(), "statement", k.String(), "reason", err)
 			default:
-				return a.failed(ctx, err)
+				return a.named(because(ctx, err))
 			}
 		}
 	}

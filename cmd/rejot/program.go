@@ -23,7 +23,10 @@ const (
 	// reachWithin is how long a database may take to answer before it is called unreachable.
 	reachWithin = 8 * time.Second
 	// memoryForKeys is what keys and events may take before they go to disk.
-	memoryForKeys = 32 << 20
+	memoryForKeys = 16 << 20
+	// memoryAim is where the garbage collector begins to work harder, so that the process stays
+	// under 150 MB whatever the size of a transaction. GOMEMLIMIT in the environment wins.
+	memoryAim = 96 << 20
 )
 
 // A program is everything that manifests describe, opened.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,6 +66,9 @@ func (a *app) sync(ctx context.Context, paths []string, o syncOptions) error {
 	}
 	if len(set.EventStores) > 0 {
 		log.Info("event stores are named and not used yet: events go directly, and the source's own log is the queue")
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryAim)
 	}
 	p, err := openProgram(ctx, set, log, o.wait)
 	if err != nil {

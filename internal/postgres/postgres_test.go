@@ -83,7 +83,11 @@ func TestDialSaysWhatIsWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := closed.Addr().(*net.TCPAddr).Port
+	address, ok := closed.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatal(closed.Addr())
+	}
+	port := address.Port
 	_ = closed.Close()
 	for name, c := range map[string]struct {
 		change func(*contract.Connection)
@@ -157,10 +161,17 @@ func TestClassifyOfWhatIsNotTheServers(t *testing.T) {
 		err  error
 		code rejot.Code
 	}{
-		{io.ErrUnexpectedEOF, rejot.Transient}, {fmt.Errorf("x: %w", net.ErrClosed), rejot.Transient}, {context.Canceled, rejot.Transient},
-		{&net.OpError{Op: "read", Err: errors.New("reset")}, rejot.Transient}, {errors.New("else"), rejot.Internal},
-		{rejot.Errorf(rejot.Gone, "gone"), rejot.Gone}, {&pgconn.PgError{Code: "40P01"}, rejot.Transient}, {&pgconn.PgError{Code: "53300"}, rejot.Transient},
-		{&pgconn.PgError{Code: "28P01"}, rejot.Denied}, {&pgconn.PgError{Code: "0A000"}, rejot.Unsupported}, {&pgconn.PgError{Code: "XX000"}, rejot.Internal},
+		{io.ErrUnexpectedEOF, rejot.Transient},
+		{fmt.Errorf("x: %w", net.ErrClosed), rejot.Transient},
+		{context.Canceled, rejot.Transient},
+		{&net.OpError{Op: "read", Err: errors.New("reset")}, rejot.Transient},
+		{errors.New("else"), rejot.Internal},
+		{rejot.Errorf(rejot.Gone, "gone"), rejot.Gone},
+		{&pgconn.PgError{Code: "40P01"}, rejot.Transient},
+		{&pgconn.PgError{Code: "53300"}, rejot.Transient},
+		{&pgconn.PgError{Code: "28P01"}, rejot.Denied},
+		{&pgconn.PgError{Code: "0A000"}, rejot.Unsupported},
+		{&pgconn.PgError{Code: "XX000"}, rejot.Internal},
 		{&pgconn.PgError{}, rejot.Internal},
 	} {
 		if got := rejot.CodeOf(postgres.Classify(c.err, "x")); got != c.code {
@@ -209,13 +220,27 @@ func TestTypes(t *testing.T) {
 	span := rejot.Type{Name: `"O o".span`, Kind: rejot.Range}
 	text, four, seven := rejot.Type{Name: "text"}, rejot.Type{Name: "character varying(4)"}, rejot.Type{Name: "character varying(7)"}
 	want := []rejot.Type{
-		{Name: "bigint"}, {Name: "character varying(20)"}, {Name: "character(10)"}, {Name: `"char"`}, {Name: "pg_catalog.bpchar"}, {Name: "timestamp(3) with time zone"},
-		{Name: "numeric(5,2)"}, mood, seven,
-		{Name: "public.pair", Kind: rejot.Composite, Fields: []rejot.Column{{Name: "a", Type: rejot.Type{Name: "integer"}}, {Name: "b", Type: moods}}}, span,
-		{Name: "text[]", Kind: rejot.Array, Elem: &text}, {Name: "character varying(4)[]", Kind: rejot.Array, Elem: &four},
-		{Name: "int4range", Kind: rejot.Range}, {Name: "int4multirange", Kind: rejot.Range}, {Name: "bit(1)"}, {Name: "bit varying"},
-		{Name: "character varying(7)[]", Kind: rejot.Array, Elem: &seven}, {Name: `"O o".span[]`, Kind: rejot.Array, Elem: &span},
-		{Name: "time(0) with time zone"}, {Name: "interval year to month"}, {Name: "oidvector"},
+		{Name: "bigint"},
+		{Name: "character varying(20)"},
+		{Name: "character(10)"},
+		{Name: `"char"`},
+		{Name: "pg_catalog.bpchar"},
+		{Name: "timestamp(3) with time zone"},
+		{Name: "numeric(5,2)"},
+		mood, seven,
+		{Name: "public.pair", Kind: rejot.Composite, Fields: []rejot.Column{{Name: "a", Type: rejot.Type{Name: "integer"}}, {Name: "b", Type: moods}}},
+		span,
+		{Name: "text[]", Kind: rejot.Array, Elem: &text},
+		{Name: "character varying(4)[]", Kind: rejot.Array, Elem: &four},
+		{Name: "int4range", Kind: rejot.Range},
+		{Name: "int4multirange", Kind: rejot.Range},
+		{Name: "bit(1)"},
+		{Name: "bit varying"},
+		{Name: "character varying(7)[]", Kind: rejot.Array, Elem: &seven},
+		{Name: `"O o".span[]`, Kind: rejot.Array, Elem: &span},
+		{Name: "time(0) with time zone"},
+		{Name: "interval year to month"},
+		{Name: "oidvector"},
 	}
 	for i, c := range columns {
 		if diff := cmp.Diff(want[i], c.Type); diff != "" {

@@ -23,9 +23,15 @@ func TestCertificatesAreVerified(t *testing.T) {
 		host, mode, file string
 		accepted         bool
 	}{
-		{"127.0.0.1", "", file, true}, {"example.com", "", file, true}, {"other.org", "", file, false}, {"example.com", "", "", false},
-		{"example.com", "verify-full", file, true}, {"other.org", "verify-full", file, false},
-		{"other.org", "verify-ca", file, true}, {"other.org", "verify-ca", "", false}, {"other.org", "require", "", true},
+		{"127.0.0.1", "", file, true},
+		{"example.com", "", file, true},
+		{"other.org", "", file, false},
+		{"example.com", "", "", false},
+		{"example.com", "verify-full", file, true},
+		{"other.org", "verify-full", file, false},
+		{"other.org", "verify-ca", file, true},
+		{"other.org", "verify-ca", "", false},
+		{"other.org", "require", "", true},
 	} {
 		conf, err := tlsConfig(contract.Connection{Slug: "x", Host: c.host, TLS: contract.TLS{Mode: c.mode, CAFile: c.file}})
 		if err != nil || conf == nil {
