@@ -22,7 +22,7 @@ func (e Equality) related(o Equality) bool {
 	if e.Op == nil || o.Op == nil || !sameCollation(e.Collation, o.Collation) {
 		return false
 	}
-	if (e.Op.General || o.Op.General) && !(e.of(e.Left.ID) && o.of(e.Left.ID)) {
+	if (e.Op.General || o.Op.General) && (!e.of(e.Left.ID) || !o.of(e.Left.ID)) {
 		return false
 	}
 	return slices.ContainsFunc(e.Op.Families, func(f uint32) bool { return slices.Contains(o.Op.Families, f) })

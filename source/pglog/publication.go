@@ -2,6 +2,7 @@ package pglog
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -243,6 +244,7 @@ func unloggable(kind, persistence string, system bool) string {
 
 // checkCovered finds what a publication of others leaves out.
 func (r *reader) checkCovered(ctx context.Context, conn *pgconn.PgConn, need []contract.TableName) error {
+	var problems []error
 	for _, t := range need {
 		rows, err := queryRows(ctx, conn, `
 			WITH RECURSIVE tree(id) AS (
@@ -257,10 +259,10 @@ func (r *reader) checkCovered(ctx context.Context, conn *pgconn.PgConn, need []c
 		for _, row := range rows {
 			name := contract.TableName{Schema: string(row[0]), Name: string(row[1])}
 			err := rejot.Errorf(rejot.Invalid, "publication %s lacks table %s", r.cfg.publication, name)
-			return rejot.WithMend(err, "ALTER PUBLICATION %s ADD TABLE %s, or name another publication in the manifest", postgres.Quote(r.cfg.publication), tableList([]contract.TableName{name}))
+			problems = append(problems, rejot.WithMend(err, "ALTER PUBLICATION %s ADD TABLE %s, or name another publication in the manifest", postgres.Quote(r.cfg.publication), tableList([]contract.TableName{name})))
 		}
 	}
-	return nil
+	return errors.Join(problems...)
 }
 
 // checkColumns refuses row filters and column lists, from 15 on: they turn one kind of change into another, or hide it.
@@ -272,6 +274,7 @@ func (r *reader) checkColumns(ctx context.Context, conn *pgconn.PgConn, p *publi
 	if err != nil {
 		return postgres.Classify(err, "read the tables of publication "+r.cfg.publication)
 	}
+	var problems []error
 	for _, row := range rows {
 		name := contract.TableName{Schema: string(row[0]), Name: string(row[1])}
 		what := "a column list, which hides columns"
@@ -279,9 +282,9 @@ func (r *reader) checkColumns(ctx context.Context, conn *pgconn.PgConn, p *publi
 			what = "a row filter, which hides rows"
 		}
 		err := rejot.Errorf(rejot.Invalid, "publication %s has for table %s %s", r.cfg.publication, name, what)
-		return rejot.WithMend(err, "ALTER PUBLICATION %s DROP TABLE %s; then start again", postgres.Quote(r.cfg.publication), tableList([]contract.TableName{name}))
+		problems = append(problems, rejot.WithMend(err, "ALTER PUBLICATION %s DROP TABLE %s; then start again", postgres.Quote(r.cfg.publication), tableList([]contract.TableName{name})))
 	}
-	return nil
+	return errors.Join(problems...)
 }
 
 // dropPublication removes it, where it is our role's and lists tables: others are somebody's own.

@@ -129,8 +129,19 @@ func TestValuesAreTheServersText(t *testing.T) {
 func TestKeysOfEveryType(t *testing.T) {
 	s, db := openSource(t, `CREATE TYPE mood AS ENUM ('', 'a,b"c', 'NULL', '😀'); CREATE DOMAIN short AS varchar(7)`)
 	for i, c := range []struct{ typ, value string }{
-		{"int2", `'-32768'`}, {"int8", `'9007199254740993'`}, {"char(5)", `'ab'`}, {"varchar(9)", `' x"\'`}, {"text", `'{NULL,"}'`}, {"uuid", `'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'`},
-		{"bytea", `'\x00ff22'`}, {"date", `'0044-03-15 BC'`}, {"timestamptz", `'2024-01-02 03:04:05.000006+02'`}, {"bool", `true`}, {"mood", `'a,b"c'`}, {"short", `'abc'`}, {"inet", `'10.0.0.1/8'`},
+		{"int2", `'-32768'`},
+		{"int8", `'9007199254740993'`},
+		{"char(5)", `'ab'`},
+		{"varchar(9)", `' x"\'`},
+		{"text", `'{NULL,"}'`},
+		{"uuid", `'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'`},
+		{"bytea", `'\x00ff22'`},
+		{"date", `'0044-03-15 BC'`},
+		{"timestamptz", `'2024-01-02 03:04:05.000006+02'`},
+		{"bool", `true`},
+		{"mood", `'a,b"c'`},
+		{"short", `'abc'`},
+		{"inet", `'10.0.0.1/8'`},
 	} {
 		table := fmt.Sprintf("k%d", i)
 		db.Exec(t, fmt.Sprintf(`CREATE TABLE %s (id %s PRIMARY KEY, n int); INSERT INTO %s VALUES (%s, 7)`, table, c.typ, table, c.value))
