@@ -1,10 +1,9 @@
 package applytest
 
 import (
+	"context"
 	"errors"
 	"testing"
-
-	"context"
 
 	"rejot.dev/rejot"
 )

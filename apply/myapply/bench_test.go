@@ -22,7 +22,9 @@ func benchmarkApply(b *testing.B, size int) {
 	db.Exec(b, `CREATE TABLE account_destination (id bigint PRIMARY KEY, full_name text, email text)`)
 	text := rejot.Type{Name: "text"}
 	columns := []rejot.Column{
-		{Name: "id", Type: rejot.Type{Name: "integer"}}, {Name: "firstName", Type: text}, {Name: "lastName", Type: text},
+		{Name: "id", Type: rejot.Type{Name: "integer"}},
+		{Name: "firstName", Type: text},
+		{Name: "lastName", Type: text},
 		{Name: "emails", Type: rejot.Type{Name: "text[]", Kind: rejot.Array, Elem: &text}},
 	}
 	s := &rejot.Shape{Schema: rejot.Ref{Manifest: "p", Name: "account", Major: 1}, Key: columns[:1], Row: columns}

@@ -48,10 +48,10 @@ func (a *Applier) failed(op *apply.Op, err error) error {
 		return err // of the way to the server, or of our own
 	}
 	code := rejot.CodeOf(err)
-	switch code {
-	case rejot.Transient:
+	if code == rejot.Transient {
 		return rejot.Errorf(code, "%s in %s: %w", op.Target.Consumer, a.connection, err)
-	case rejot.Internal:
+	}
+	if code == rejot.Internal {
 		code = rejot.Rejected // it is not known, and it came of this row
 	}
 	f := &apply.Failure{Consumer: op.Target.Consumer.ID(), Key: keyOf(op), Reorder: slices.Contains(reorders, answer.Number)}

@@ -167,7 +167,9 @@ func TestExampleOfTheIssue(t *testing.T) {
 	db.Exec(t, `CREATE TABLE account_destination (id bigint PRIMARY KEY, full_name text, email varchar(200) UNIQUE)`)
 	text := rejot.Type{Name: "text"}
 	columns := []rejot.Column{
-		{Name: "id", Type: rejot.Type{Name: "integer"}}, {Name: "firstName", Type: text}, {Name: "lastName", Type: text},
+		{Name: "id", Type: rejot.Type{Name: "integer"}},
+		{Name: "firstName", Type: text},
+		{Name: "lastName", Type: text},
 		{Name: "emails", Type: rejot.Type{Name: "text[]", Kind: rejot.Array, Elem: &text}},
 	}
 	s := &rejot.Shape{Schema: rejot.Ref{Manifest: "p", Name: "account", Major: 1}, Key: columns[:1], Row: columns}
@@ -362,7 +364,7 @@ func TestWarningsAreErrors(t *testing.T) {
 	wantRows(t, db, `SELECT id, name FROM item ORDER BY id`, "1 abc, 2 two")
 	c.SQL = `INSERT INTO item (id, n) VALUES (:id, CAST(:name AS SIGNED))`
 	b := open(t, connection(db), c)
-	refused(t, b, 3, c, rejot.Rejected, row(s, "5", "12abc"))
+	_ = refused(t, b, 3, c, rejot.Rejected, row(s, "5", "12abc"))
 	mustStep(t, b, 3, c, row(s, "5", "12"))
 }
 

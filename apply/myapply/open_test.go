@@ -85,7 +85,7 @@ func TestRowsThatAreReturnedAreIgnored(t *testing.T) {
 	c.SQL, c.DeleteSQL = `INSERT INTO item (id, name) VALUES (:id, :name) RETURNING id, name`, ""
 	a := open(t, connection(db), c)
 	mustStep(t, a, 1, c, row(s, "1", "x"), row(s, "2", "y"))
-	refused(t, a, 2, c, rejot.Rejected, row(s, "3", "z"), row(s, "1", "y"), row(s, "4", "y"))
+	_ = refused(t, a, 2, c, rejot.Rejected, row(s, "3", "z"), row(s, "1", "y"), row(s, "4", "y"))
 	mustStep(t, a, 2, c, row(s, "3", "x"))
 	wantRows(t, db, `SELECT id FROM item`, "1, 2, 3")
 }
@@ -147,8 +147,8 @@ func TestConsumerWhoseTableComesBack(t *testing.T) {
 	a := open(t, connection(db), c)
 	mustStep(t, a, 1, c, row(s, "1", "x"))
 	db.Exec(t, `RENAME TABLE item TO gone`)
-	refused(t, a, 2, c, rejot.NotFound, row(s, "1", "y"))
-	refused(t, a, 2, c, rejot.NotFound, row(s, "1", "y")) // the second time it cannot be prepared
+	_ = refused(t, a, 2, c, rejot.NotFound, row(s, "1", "y"))
+	_ = refused(t, a, 2, c, rejot.NotFound, row(s, "1", "y")) // the second time it cannot be prepared
 	db.Exec(t, `RENAME TABLE gone TO item`)
 	mustStep(t, a, 2, c, row(s, "1", "y"))
 }
@@ -161,6 +161,6 @@ func TestCascadeForbidsDeletingAndInsertingAgain(t *testing.T) {
 	a := open(t, connection(db), c)
 	mustStep(t, a, 1, c, row(s, "1", "a"), row(s, "2", "b"))
 	db.Exec(t, `INSERT INTO part VALUES (10, 1)`)
-	refused(t, a, 2, c, rejot.Rejected, row(s, "1", "b"), row(s, "2", "a"))
+	_ = refused(t, a, 2, c, rejot.Rejected, row(s, "1", "b"), row(s, "2", "a"))
 	wantRows(t, db, `SELECT count(*) FROM part`, "1")
 }

@@ -155,7 +155,7 @@ func (a *Applier) unprepared(who *contract.Consumer, k apply.Kind, text string, 
 	named := fmt.Errorf("%s: %s refuses its %s: %w", who, a.connection, k, err)
 	code := rejot.CodeOf(err)
 	thing := answer.Quoted() // nothing is bound yet, so that it comes from the statement
-	switch code {
+	switch code {            //nolint:exhaustive // the others have no mend of their own
 	case rejot.Internal:
 		code = rejot.Invalid
 	case rejot.NotFound:

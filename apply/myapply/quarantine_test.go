@@ -91,5 +91,5 @@ func TestQuarantineOfAReplacement(t *testing.T) {
 	for i := range 200 {
 		many = append(many, gone(fmt.Sprint(i)), row(s, fmt.Sprint(i), "too long"))
 	}
-	refused(t, a, 4, c, rejot.Rejected, many...) // more than a few is the consumer's trouble
+	_ = refused(t, a, 4, c, rejot.Rejected, many...) // more than a few is the consumer's trouble
 }

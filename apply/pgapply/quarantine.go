@@ -37,12 +37,12 @@ type parkedStatement struct {
 
 // readParked learns which keys are in the quarantine.
 func (a *Applier) readParked(ctx context.Context) error {
-	any := false
+	some := false
 	for _, c := range a.consumers {
 		c.target.Parked = nil
-		any = any || c.quarantines()
+		some = some || c.quarantines()
 	}
-	if !any {
+	if !some {
 		return nil
 	}
 	rows, err := a.exec(ctx, `SELECT consumer, key FROM rejot.quarantine`)

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"encoding/binary"
+
 	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"rejot.dev/rejot"
@@ -142,7 +143,7 @@ func (e *execution) send(st *Stmt) error {
 	e.out = st.append(append(e.out, 0, 0, 0, 0), e.room)
 	size := len(e.out) - begin - 4
 	if size < mysql.MaxPayloadLen {
-		e.out[begin], e.out[begin+1], e.out[begin+2] = byte(size), byte(size>>8), byte(size>>16)
+		e.out[begin], e.out[begin+1], e.out[begin+2] = byte(size), byte(size>>8), byte(size>>16) //nolint:gosec // three bytes of a length
 		e.sent = append(e.sent, st)
 		return nil
 	}
@@ -172,7 +173,7 @@ func (e *execution) drain(err error) error {
 // flush writes what is to be written and reads the first answers, up to a number of them.
 func (e *execution) flush(upTo int) error {
 	if len(e.out) > 0 {
-		if _, err := e.session.conn.Conn.Conn.Write(e.out); err != nil {
+		if _, err := e.session.conn.Write(e.out); err != nil {
 			return err
 		}
 		e.out = e.out[:0]

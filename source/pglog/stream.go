@@ -263,7 +263,7 @@ func (r *reader) ask(ctx context.Context, l *link) {
 	var flushing chan error
 	defer func() {
 		if flushing != nil {
-			_ = <-flushing // the stream is over, and with it what the flush was for
+			<-flushing //nolint:errcheck // the stream is over, and with it what the flush was for
 		}
 	}()
 	var pending rejot.Place
