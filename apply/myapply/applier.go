@@ -191,7 +191,7 @@ func (a *Applier) Drop(ctx context.Context, consumer string) error {
 		a.rollback(ctx)
 		return err
 	}
-	r, err := a.session.Exec(ctx, "DELETE FROM rejot_cursors WHERE consumer = "+mysql.Literal(consumer))
+	r, err := a.session.Exec(ctx, "DELETE FROM rejot_cursor WHERE consumer = "+mysql.Literal(consumer))
 	if err != nil {
 		a.rollback(ctx)
 		return err

@@ -308,7 +308,7 @@ func (a *Applier) note(ctx context.Context, outcomes []rejot.Outcome) {
 		if a.session == nil || a.session.Broken() {
 			return
 		}
-		sql := fmt.Sprintf("UPDATE rejot_cursors SET error = %s WHERE consumer = %s", mysql.Literal(o.Err.Error()), mysql.Literal(o.Consumer))
+		sql := fmt.Sprintf("UPDATE rejot_cursor SET error = %s WHERE consumer = %s", mysql.Literal(o.Err.Error()), mysql.Literal(o.Consumer))
 		_, err := a.session.Exec(ctx, sql)
 		if err == nil {
 			_, err = a.session.Exec(ctx, "COMMIT")

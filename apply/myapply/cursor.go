@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	insertCursor = `INSERT INTO rejot_cursors (source, incarnation, position, contract, backfill_done, backfill_after,
+	insertCursor = `INSERT INTO rejot_cursor (source, incarnation, position, contract, backfill_done, backfill_after,
 		backfill_view, backfill_rows, backfill_estimate, consumer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	moveCursor = `UPDATE rejot_cursors SET source = ?, incarnation = ?, position = ?, contract = ?, backfill_done = ?, backfill_after = ?,
+	moveCursor = `UPDATE rejot_cursor SET source = ?, incarnation = ?, position = ?, contract = ?, backfill_done = ?, backfill_after = ?,
 		backfill_view = ?, backfill_rows = ?, backfill_estimate = ?, error = NULL, writes = writes + 1
 		WHERE consumer = ? AND incarnation = ? AND position = ?`
 	readCursors = `SELECT consumer, source, incarnation, position, contract, backfill_done, backfill_after,
-		backfill_view, backfill_rows, backfill_estimate FROM rejot_cursors ORDER BY consumer`
+		backfill_view, backfill_rows, backfill_estimate FROM rejot_cursor ORDER BY consumer`
 )
 
 // parking are the statements of the quarantine.
@@ -39,7 +39,7 @@ func (a *Applier) prepareOwn(ctx context.Context) (err error) {
 		if *own.st, err = a.session.Prepare(ctx, own.sql); err != nil {
 			err = rejot.Errorf(rejot.CodeOf(err), "prepare to write ReJot's tables in %s: %w", a.connection, err)
 			if rejot.CodeOf(err) == rejot.Denied {
-				err = rejot.WithMend(err, "GRANT SELECT, INSERT, UPDATE, DELETE on %[1]s.rejot_cursors and %[1]s.rejot_quarantine TO %[2]s",
+				err = rejot.WithMend(err, "GRANT SELECT, INSERT, UPDATE, DELETE on %[1]s.rejot_cursor and %[1]s.rejot_quarantine TO %[2]s",
 					mysql.Quote(a.connection.Database), mysql.Quote(a.connection.User))
 			}
 			return err

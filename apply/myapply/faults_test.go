@@ -345,9 +345,9 @@ func TestRefusalNamesTheRuleAndNoValue(t *testing.T) {
 	null := row(s, "2", "", "1", "1")
 	null.Row[1] = rejot.NullValue()
 	wantMend(t, refused(t, a, 2, c, rejot.Rejected, null), rejot.Rejected, "1048 ER_BAD_NULL_ERROR, column name")
-	wantRows(t, db, `SELECT error LIKE '%1048%' FROM rejot_cursors`, "1")
+	wantRows(t, db, `SELECT error LIKE '%1048%' FROM rejot_cursor`, "1")
 	mustStep(t, a, 2, c)
-	wantRows(t, db, `SELECT error FROM rejot_cursors`, "NULL")
+	wantRows(t, db, `SELECT error FROM rejot_cursor`, "NULL")
 	wantRows(t, db, `SELECT count(*) FROM item`, "1")
 }
 

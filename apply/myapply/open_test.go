@@ -65,8 +65,8 @@ func TestOpenSaysWhatPrivilegeIsMissing(t *testing.T) {
 	conn.User, conn.Password = "few", contract.NewSecret("few")
 	wantMend(t, openError(t, conn, c), rejot.Denied, "GRANT CREATE", "few")
 	open(t, connection(db))
-	wantMend(t, openError(t, conn, c), rejot.Denied, "rejot_cursors", "rejot_quarantine")
-	db.Exec(t, `GRANT SELECT, INSERT, UPDATE, DELETE ON `+db.Name+`.rejot_cursors TO 'few'@'%'`,
+	wantMend(t, openError(t, conn, c), rejot.Denied, "rejot_cursor", "rejot_quarantine")
+	db.Exec(t, `GRANT SELECT, INSERT, UPDATE, DELETE ON `+db.Name+`.rejot_cursor TO 'few'@'%'`,
 		`GRANT SELECT, INSERT, UPDATE, DELETE ON `+db.Name+`.rejot_quarantine TO 'few'@'%'`)
 	wantMend(t, openError(t, conn, c), rejot.Denied, "consumer schema item", "GRANT SELECT, INSERT, UPDATE, DELETE ON `"+db.Name+"`.`item` TO `few`")
 	db.Exec(t, `GRANT INSERT, UPDATE, DELETE ON `+db.Name+`.item TO 'few'@'%'`)
@@ -115,7 +115,7 @@ func TestDropForgets(t *testing.T) {
 func TestNewerTablesAreRefused(t *testing.T) {
 	db := dbtest.MariaDB(t).NewDatabase(t)
 	open(t, connection(db))
-	db.Exec(t, `UPDATE rejot_migrations SET version = 99`)
+	db.Exec(t, `UPDATE rejot_migration SET version = 99`)
 	wantMend(t, openError(t, connection(db)), rejot.Unsupported, "version 99", "newer")
 }
 

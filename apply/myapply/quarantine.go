@@ -194,7 +194,7 @@ func (a *Applier) Retry(ctx context.Context, consumer, key string) error {
 
 func (a *Applier) retry(ctx context.Context, t *apply.Target, key string) error {
 	id := t.Consumer.ID()
-	if _, err := a.session.Query(ctx, `SELECT position FROM rejot_cursors WHERE consumer = `+mysql.Literal(id)+` FOR UPDATE`); err != nil {
+	if _, err := a.session.Query(ctx, `SELECT position FROM rejot_cursor WHERE consumer = `+mysql.Literal(id)+` FOR UPDATE`); err != nil {
 		return err
 	}
 	rows, err := a.session.Query(ctx, `SELECT statements FROM rejot_quarantine`+parkedAt(id, key)+` FOR UPDATE`)

@@ -20,7 +20,7 @@ const ownTable = ` ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb
 // Positions have a fixed width, so that their text order is their order. The column writes counts, so
 // that what is written always is a changed row: the server tells of those only.
 var migrations = [...]string{
-	`CREATE TABLE IF NOT EXISTS rejot_cursors (
+	`CREATE TABLE IF NOT EXISTS rejot_cursor (
 		consumer VARCHAR(512) NOT NULL PRIMARY KEY,
 		source VARCHAR(255) NOT NULL,
 		incarnation VARCHAR(512) NOT NULL,
@@ -62,9 +62,9 @@ func (a *Applier) migrate(ctx context.Context) error {
 	if version, err = a.version(ctx); err != nil { // somebody may have been faster
 		return err
 	}
-	steps := []string{`CREATE TABLE IF NOT EXISTS rejot_migrations (room VARCHAR(64) NOT NULL PRIMARY KEY, version INT NOT NULL)` + ownTable}
+	steps := []string{`CREATE TABLE IF NOT EXISTS rejot_migration (room VARCHAR(64) NOT NULL PRIMARY KEY, version INT NOT NULL)` + ownTable}
 	steps = append(steps, migrations[version:]...)
-	steps = append(steps, fmt.Sprintf("REPLACE INTO rejot_migrations VALUES ('apply', %d)", len(migrations)), "COMMIT")
+	steps = append(steps, fmt.Sprintf("REPLACE INTO rejot_migration VALUES ('apply', %d)", len(migrations)), "COMMIT")
 	for _, step := range steps {
 		if _, err := a.session.Exec(ctx, step); err != nil {
 			return a.unmigrated(err)
@@ -93,14 +93,14 @@ func (a *Applier) lock(ctx context.Context) (unlock func(), err error) {
 
 // version reads which migrations have been run.
 func (a *Applier) version(ctx context.Context) (int, error) {
-	rows, err := a.query(ctx, `SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'rejot_migrations'`)
+	rows, err := a.query(ctx, `SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'rejot_migration'`)
 	if err != nil {
 		return 0, err
 	}
 	if n, _ := rows[0][0].Text(); n == "0" {
 		return 0, nil
 	}
-	rows, err = a.query(ctx, `SELECT version FROM rejot_migrations WHERE room = 'apply'`)
+	rows, err = a.query(ctx, `SELECT version FROM rejot_migration WHERE room = 'apply'`)
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
@@ -131,20 +131,20 @@ func (a *Applier) dropTables(ctx context.Context) error {
 	}
 	defer unlock()
 	for _, step := range []string{
-		"DROP TABLE IF EXISTS rejot_cursors, rejot_quarantine",
-		"DELETE FROM rejot_migrations WHERE room = 'apply'",
+		"DROP TABLE IF EXISTS rejot_cursor, rejot_quarantine",
+		"DELETE FROM rejot_migration WHERE room = 'apply'",
 		"COMMIT",
 	} {
 		if _, err := a.session.Exec(ctx, step); err != nil {
 			return err
 		}
 	}
-	rows, err := a.query(ctx, "SELECT count(*) FROM rejot_migrations")
+	rows, err := a.query(ctx, "SELECT count(*) FROM rejot_migration")
 	if err != nil {
 		return err
 	}
 	if n, _ := rows[0][0].Text(); n == "0" {
-		_, err = a.session.Exec(ctx, "DROP TABLE rejot_migrations")
+		_, err = a.session.Exec(ctx, "DROP TABLE rejot_migration")
 	}
 	return err
 }
