@@ -81,13 +81,14 @@ func (p *program) output() string {
 // start runs `rejot sync` and waits until its API is there, or it has ended.
 func start(t *testing.T, manifest string, env ...string) *program {
 	t.Helper()
-	return launch(t, []string{"sync", manifest, "--api-port", "0", "--wait"}, env...)
+	return launchIn(t, "", []string{"sync", manifest, "--api-port", "0", "--wait"}, env...)
 }
 
-func launch(t *testing.T, args []string, env ...string) *program {
+// launchIn runs the program in a folder.
+func launchIn(t *testing.T, dir string, args []string, env ...string) *program {
 	t.Helper()
 	p := &program{cmd: exec.Command(binary(t), args...), ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stderr = p
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := p.cmd.StdoutPipe()
