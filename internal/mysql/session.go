@@ -50,11 +50,11 @@ type Result struct {
 func Connect(ctx context.Context, c contract.Connection) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
-	conf, err := tlsConfig(c)
+	option, err := encryption(c)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := dial(ctx, c, conf)
+	conn, err := dial(ctx, c, option)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
 			return nil, fmt.Errorf("connect to %s: %w", c, context.Cause(ctx))
@@ -79,7 +79,7 @@ func address(c contract.Connection) (network, addr string) {
 
 // dial connects and authenticates. The library takes a greeting apart without looking how long it
 // is, so that another service on that port makes it panic.
-func dial(ctx context.Context, c contract.Connection, conf tlsOption) (conn *client.Conn, err error) {
+func dial(ctx context.Context, c contract.Connection, encrypt client.Option) (conn *client.Conn, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			conn, err = nil, errNotMySQL
@@ -94,7 +94,7 @@ func dial(ctx context.Context, c contract.Connection, conf tlsOption) (conn *cli
 		}
 		return nc, err
 	}
-	conn, err = client.ConnectWithDialer(ctx, network, addr, c.User, c.Password.Reveal(), c.Database, dialer, conf,
+	conn, err = client.ConnectWithDialer(ctx, network, addr, c.User, c.Password.Reveal(), c.Database, dialer, encrypt,
 		func(conn *client.Conn) error { return conn.SetCollation("utf8mb4_general_ci") })
 	released()
 	return conn, err

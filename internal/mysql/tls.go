@@ -1,87 +1,21 @@
 package mysql
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"net"
-	"os"
-	"strings"
-
 	"github.com/go-mysql-org/go-mysql/client"
 
-	"rejot.dev/rejot"
 	"rejot.dev/rejot/contract"
 )
 
-// A tlsOption sets how the library encrypts.
-type tlsOption = client.Option
-
-// tlsConfig gives the encryption that a connection asks for: the whole certificate is verified for
-// a remote host unless the manifest says otherwise, and a loopback address needs none.
-func tlsConfig(c contract.Connection) (tlsOption, error) {
-	mode := c.TLS.Mode
-	if mode == "" {
-		mode = "verify-full"
-		if isLocal(c.Host) {
-			mode = "disable"
-		}
-	}
-	plain := func(*client.Conn) error { return nil }
-	conf := &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12}
-	switch mode {
-	case "disable":
-		return plain, nil
-	case "require":
-		conf.InsecureSkipVerify = true //nolint:gosec // what the mode says: encrypted, not verified
-	case "verify-ca":
-		conf.InsecureSkipVerify = true //nolint:gosec // verified below, without the host's name
-		conf.VerifyConnection = func(state tls.ConnectionState) error { return verifyChain(state, conf.RootCAs) }
-	case "verify-full":
-	default:
-		return nil, rejot.WithMend(rejot.Errorf(rejot.Invalid, "connection %s has the unknown TLS mode %q", c.Slug, mode),
-			"use verify-full, verify-ca, require or disable")
-	}
-	if c.TLS.CAFile != "" {
-		pool, err := trusted(c)
-		if err != nil {
-			return nil, err
-		}
-		conf.RootCAs = pool
-	}
-	return func(conn *client.Conn) error { conn.SetTLSConfig(conf); return nil }, nil
-}
-
-// isLocal reports whether the host is a socket or a loopback address, so that nobody listens between.
-func isLocal(host string) bool {
-	if strings.HasPrefix(host, "/") || strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
-// trusted is the system's certificates and those of the connection's file.
-func trusted(c contract.Connection) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(c.TLS.CAFile)
+// encryption makes the library encrypt as a connection asks for.
+func encryption(c contract.Connection) (client.Option, error) {
+	conf, err := c.TLSConfig()
 	if err != nil {
-		return nil, rejot.Errorf(rejot.Invalid, "connection %s: read its certificates: %w", c.Slug, err)
+		return nil, err
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, rejot.Errorf(rejot.Invalid, "connection %s: %s holds no certificate in PEM form", c.Slug, c.TLS.CAFile)
-	}
-	return pool, nil
-}
-
-// verifyChain is what the library of crypto/tls does, without the name.
-func verifyChain(state tls.ConnectionState, roots *x509.CertPool) error {
-	between := x509.NewCertPool()
-	for _, cert := range state.PeerCertificates[1:] {
-		between.AddCert(cert)
-	}
-	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between})
-	return err
+	return func(conn *client.Conn) error {
+		if conf != nil {
+			conn.SetTLSConfig(conf)
+		}
+		return nil
+	}, nil
 }

@@ -76,7 +76,7 @@ func DialConn(ctx context.Context, c contract.Connection, o Options) (*pgx.Conn,
 }
 
 func fill(cfg *pgconn.Config, c contract.Connection, o Options) error {
-	encryption, err := tlsConfig(c)
+	encryption, err := c.TLSConfig()
 	if err != nil {
 		return err
 	}

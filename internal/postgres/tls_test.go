@@ -33,7 +33,7 @@ func TestCertificatesAreVerified(t *testing.T) {
 		{"other.org", "verify-ca", "", false},
 		{"other.org", "require", "", true},
 	} {
-		conf, err := tlsConfig(contract.Connection{Slug: "x", Host: c.host, TLS: contract.TLS{Mode: c.mode, CAFile: c.file}})
+		conf, err := contract.Connection{Slug: "x", Host: c.host, TLS: contract.TLS{Mode: c.mode, CAFile: c.file}}.TLSConfig()
 		if err != nil || conf == nil {
 			t.Fatal(conf, err)
 		}
@@ -55,7 +55,7 @@ func TestNobodyListensOnTheWayToOneself(t *testing.T) {
 		"localhost": true, "127.0.0.1": true, "127.8.9.1": true, "::1": true, "/var/run/postgresql": true,
 		"db": false, "10.0.0.1": false, "localhost.example.com": false, "0.0.0.0": false,
 	} {
-		conf, err := tlsConfig(contract.Connection{Host: host})
+		conf, err := contract.Connection{Host: host}.TLSConfig()
 		if err != nil || (conf == nil) != plain {
 			t.Errorf("%s: plain is %v, %v", host, conf == nil, err)
 		}
