@@ -18,7 +18,7 @@ build: ## bin/rejot, one static program
 	CGO_ENABLED=0 go build -trimpath -o bin/rejot ./cmd/rejot
 
 test: servers ## all tests, against real databases, with the race detector
-	go test -race -p 2 -timeout 12m ./...
+	go test -count=1 -race -p 2 -timeout 15m ./...
 
 servers: ## the database servers that tests and the demo start for themselves
 	scripts/servers

@@ -112,7 +112,7 @@ func (s *session) due(schema *contract.PublicSchema, now time.Time) bool {
 // untilDue is how long nothing has to be done if nothing happens.
 func (s *session) untilDue(now time.Time) time.Duration {
 	p := s.producer
-	reached, _ := s.pending.State()
+	reached, _, _ := s.pending.State()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	wait := time.Minute
@@ -141,7 +141,7 @@ type plan struct {
 // look finds who can take a batch and whether there is a reason to make one.
 func (s *session) look(now time.Time) plan {
 	p := s.producer
-	reached, waiting := s.pending.State()
+	reached, waiting, fresh := s.pending.State()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reached = reached
@@ -153,7 +153,7 @@ func (s *session) look(now time.Time) plan {
 		pl.ready = append(pl.ready, c)
 		pl.need = pl.need || !c.owed.Empty(nil) || s.idleDue(c, reached, now) || (!c.next.Backfill.Done && c.jobs == 0)
 	}
-	if waiting && len(pl.ready) > 0 && !now.Before(s.again) {
+	if waiting && len(pl.ready) > 0 && (fresh || !now.Before(s.again)) {
 		pl.need = true
 	}
 	return pl
@@ -301,7 +301,7 @@ func (s *session) reads(c *consumer) func(view int) bool {
 }
 
 func (s *session) hasWork(c *consumer, cut *publish.Cut, fill *fill, now time.Time) bool {
-	reached, _ := s.pending.State()
+	reached, _, _ := s.pending.State()
 	return fill != nil || !c.owed.Empty(nil) || !cut.Keys.Empty(s.reads(c)) || !cut.For[c.ID()].Empty(s.reads(c)) || s.idleDue(c, reached, now)
 }
 

@@ -26,6 +26,7 @@ type Pending struct {
 	sees    func(rejot.Transaction) bool
 	cut     *Cut // what the snapshot that is being read towards sees, as far as it is read
 	reached rejot.Place
+	fresh   bool // a transaction has come to waiting since the last cut
 	columns map[contract.TableName]*layout
 	broken  map[int]error
 	changed bool
@@ -219,6 +220,7 @@ func (p *Pending) Commit(tx rejot.Transaction) error {
 		return p.merge(&c)
 	}
 	p.waiting = append(p.waiting, c)
+	p.fresh = true
 	if len(p.waiting)%crowd == 0 {
 		signal(p.crowd)
 	}
@@ -316,11 +318,12 @@ func (p *Pending) Crowded() <-chan struct{} { return p.crowd }
 // Woken is received from when something may have changed: a commit, or how far the log is read.
 func (p *Pending) Woken() <-chan struct{} { return p.wake }
 
-// State tells how far the log is read and whether something waits for a batch.
-func (p *Pending) State() (reached rejot.Place, waiting bool) {
+// State tells how far the log is read, whether something waits for a batch, and whether some of it
+// has come since the last cut.
+func (p *Pending) State() (reached rejot.Place, waiting, fresh bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.reached, len(p.waiting) > 0 || !p.cut.Keys.Empty(nil) || len(p.cut.For) > 0
+	return p.reached, len(p.waiting) > 0 || !p.cut.Keys.Empty(nil) || len(p.cut.For) > 0, p.fresh
 }
 
 // Broken gives the views of which nothing can be said any more, each with the reason, and whether a
@@ -381,7 +384,7 @@ func (p *Pending) Cut(ctx context.Context, snap rejot.Snapshot) (*Cut, error) {
 		}
 	}
 	cut := p.cut
-	p.cut = p.pub.newCut()
+	p.cut, p.fresh = p.pub.newCut(), false
 	cut.Horizon = snap.Through()
 	if len(p.waiting) > 0 {
 		first := &p.waiting[0]

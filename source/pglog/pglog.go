@@ -80,13 +80,14 @@ func (s *Source) dial(ctx context.Context, replication bool) (*pgconn.PgConn, er
 	return postgres.Dial(ctx, s.store.Connection, postgres.Options{Replication: replication, Application: "capture"})
 }
 
-// flush commits something synchronously: the server sends only what it has flushed.
+// flush commits something synchronously: the server sends only what it has flushed. It waits for
+// this server's disk and for no standby, which might be away.
 func (s *Source) flush(ctx context.Context) error {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
 	if s.flusher == nil || s.flusher.IsClosed() {
 		conn, err := postgres.Dial(ctx, s.store.Connection, postgres.Options{
-			Application: "flush", Settings: map[string]string{"synchronous_commit": "on", "default_transaction_read_only": "off"},
+			Application: "flush", Settings: map[string]string{"synchronous_commit": "local", "default_transaction_read_only": "off"},
 		})
 		if err != nil {
 			return err
