@@ -165,3 +165,28 @@ func TestALostSlotIsNotMadeAgain(t *testing.T) {
 		t.Errorf("down leaves %s and %s", left, own)
 	}
 }
+
+// TestASecondInstanceWaitsForTheFirst starts the program twice: the second names who reads the slot,
+// writes nothing, and takes over when the first is gone.
+func TestASecondInstanceWaitsForTheFirst(t *testing.T) {
+	from, to := dbtest.Postgres(t).NewDatabase(t), dbtest.Postgres(t).NewDatabase(t)
+	from.Exec(t, itemTable, itemRows)
+	to.Exec(t, itemTable)
+	m := itemManifest(t, from, to)
+	first := start(t, m)
+	first.caughtUp(t)
+	second := start(t, m)
+	pid := from.Query(t, `SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'rejot_source'`)[0][0]
+	dbtest.Eventually(t, 10*time.Second, func() (bool, string) {
+		text := second.output()
+		return strings.Contains(text, "rejot_source") && strings.Contains(text, pid), "the second says:\n" + text
+	})
+	from.Exec(t, `UPDATE item SET name = 'with the first' WHERE id = 1`)
+	sameRows(t, from, itemSource, to, itemSource)
+	first.kill()
+	from.Exec(t, `UPDATE item SET name = 'with the second' WHERE id = 2`)
+	sameRows(t, from, itemSource, to, itemSource)
+	if !second.running() {
+		t.Error("the second has ended")
+	}
+}

@@ -123,7 +123,7 @@ func (d *Destination) recover(ctx context.Context, cause error) {
 		cursors, err := d.applier.Cursors(ctx)
 		if err == nil {
 			for _, p := range d.producers {
-				p.found(d, cursors)
+				p.found(d, cursors, false)
 			}
 			return
 		}

@@ -267,7 +267,7 @@ func (p *Producer) readCursors(ctx context.Context) error {
 			return err
 		}
 		if err == nil {
-			p.found(c.dest, cursors)
+			p.found(c.dest, cursors, true)
 		}
 	}
 	return nil

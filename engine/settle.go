@@ -101,9 +101,11 @@ func (p *Producer) giveBack(j *job, parts []part, cause error) {
 	}
 }
 
-// found notes where a destination's cursors are. A consumer whose cursor is neither where it was nor
-// where a lost commit would have put it is written by somebody else.
-func (p *Producer) found(d *Destination, cursors []rejot.Cursor) {
+// found notes where a destination's cursors are. Within a session, a consumer whose cursor is neither
+// where it was nor where a lost commit would have put it is written by somebody else. At a session's
+// begin nothing of ours is on its way, and the cursors are the truth: an instance that read the slot
+// meanwhile may have moved them. One that has vanished is somebody's doing then too.
+func (p *Producer) found(d *Destination, cursors []rejot.Cursor, begin bool) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,7 +121,8 @@ func (p *Producer) found(d *Destination, cursors []rejot.Cursor) {
 		}
 		first := c.moved.IsZero()
 		lost := !c.known && at.Position == c.doubt.Position
-		if !first && !lost && at.Position != c.at.Position {
+		moved := begin && !at.Position.IsZero()
+		if !first && !lost && !moved && at.Position != c.at.Position {
 			err := rejot.Errorf(rejot.Conflict, "%s: its cursor in %s is at %s and was left at %s: another instance has written", c.Consumer, d.Name, at.Position, c.at.Position)
 			c.fail(rejot.WithMend(err, "stop the other instance, then: rejot resume %s", c.Name), now)
 			continue
