@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -82,17 +81,6 @@ func (a *Applier) Close() error {
 	}
 	a.closing = nil
 	return nil
-}
-
-// Placeholders gives the names that a consumer's statement of a kind uses, each once.
-func (a *Applier) Placeholders(consumer string, kind apply.Kind) []string {
-	t := a.targets[consumer]
-	if t == nil || int(kind) >= apply.Kinds || t.Statements[kind] == nil {
-		return nil
-	}
-	names := slices.Clone(t.Statements[kind].Names)
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // Check reports what keeps a consumer from taking the rows of a shape that it reads: placeholders that

@@ -119,7 +119,4 @@ func TestTwoConsumersOfOneTableAreToldOf(t *testing.T) {
 	if !strings.Contains(log.String(), "item") || !strings.Contains(log.String(), "again") {
 		t.Errorf("the log says %q", log.String())
 	}
-	if got := strings.Join(a.Placeholders(c.ID(), 0), " "); got != "id name" {
-		t.Errorf("placeholders %q", got)
-	}
 }

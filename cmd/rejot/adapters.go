@@ -33,6 +33,8 @@ type sourceStatus struct {
 // A destination is an open data store that consumer schemas write to.
 type destination interface {
 	rejot.Applier
+	// Check compares the placeholders of a consumer schema, by its ID, with the fields that it will get.
+	Check(consumer string, shape *rejot.Shape) error
 	// Drop removes a consumer's cursor, or everything of ours where consumer is empty.
 	Drop(ctx context.Context, consumer string) error
 }

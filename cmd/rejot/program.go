@@ -15,7 +15,6 @@ import (
 	"rejot.dev/rejot/engine"
 	"rejot.dev/rejot/httpapi"
 	"rejot.dev/rejot/internal/spill"
-	"rejot.dev/rejot/internal/sqltext"
 	"rejot.dev/rejot/manifest"
 )
 
@@ -86,7 +85,7 @@ func openProgram(ctx context.Context, set *manifest.Set, log *slog.Logger, wait 
 	if err := p.open(ctx, set, pairs, log, wait); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
-	if err := p.check(ctx, set, pairs); err != nil {
+	if err := p.check(ctx, pairs); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	p.wire(pairs, log)
@@ -164,7 +163,7 @@ func reach[T any](ctx context.Context, wait bool, log *slog.Logger, open func(co
 }
 
 // check resolves every public schema and compares what consumers ask for with what they will get.
-func (p *program) check(ctx context.Context, set *manifest.Set, pairs []pairing) error {
+func (p *program) check(ctx context.Context, pairs []pairing) error {
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
 	shapes := map[*contract.PublicSchema]*rejot.Shape{}
@@ -183,11 +182,7 @@ func (p *program) check(ctx context.Context, set *manifest.Set, pairs []pairing)
 	}
 	for _, pr := range pairs {
 		if shape := shapes[pr.schema]; shape != nil {
-			dialect := sqltext.Postgres
-			if set.DataStores[pr.consumer.Destination].Connection.Type == "mysql" {
-				dialect = sqltext.MySQL
-			}
-			errs = append(errs, checkConsumer(pr.consumer, dialect, shape))
+			errs = append(errs, p.destinations[pr.consumer.Destination].Check(pr.consumer.ID(), shape))
 		}
 	}
 	return errors.Join(errs...)
