@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,8 +52,21 @@ func connectionOf(db *dbtest.Database) contract.Connection {
 	return contract.Connection{Slug: db.Name, Type: "postgres", Host: db.Host, Port: db.Port, User: db.User, Password: contract.NewSecret(db.Password), Database: db.Name}
 }
 
-// pipeline is one source and one destination whose applier fails by a plan.
-func pipeline(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan) *engine.Engine {
+// interrupted does something when its log is first begun: the cursors are read, and the slot not yet.
+type interrupted struct {
+	engine.Source
+	once *sync.Once
+	by   func()
+}
+
+func (i interrupted) Begin(ctx context.Context, tables []contract.TableName, oldest rejot.Position) (rejot.Position, error) {
+	i.once.Do(i.by)
+	return i.Source.Begin(ctx, tables, oldest)
+}
+
+// pipeline is one source and one destination whose applier fails by a plan. Where by is given, it is
+// called when the log is first begun.
+func pipeline(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan, by func()) *engine.Engine {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	src, err := pglog.Open(t.Context(), pglog.Config{Store: contract.DataStore{Connection: connectionOf(from), SlotName: "slot_" + from.Name, PublicationName: "p"}, Log: log})
@@ -80,7 +94,10 @@ func pipeline(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan) *en
 		}
 	})
 	d := engine.NewDestination("to", failpoint.Applier(end, plan), log)
-	p := engine.NewProducer("from", confirming{source{src}, t, to}, spill.NewPool(t.TempDir(), 0), log)
+	if by == nil {
+		by = func() {}
+	}
+	p := engine.NewProducer("from", interrupted{confirming{source{src}, t, to}, &sync.Once{}, by}, spill.NewPool(t.TempDir(), 0), log)
 	p.Add(consumer, schema, d)
 	return &engine.Engine{Producers: []*engine.Producer{p}, Destinations: []*engine.Destination{d}}
 }
@@ -96,22 +113,69 @@ func TestCallsThatFailBeforeAndAfterTheirSuccessLoseNothing(t *testing.T) {
 			from, to := dbtest.Postgres(t).NewDatabase(t), dbtest.Postgres(t).NewDatabase(t)
 			from.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text)`, `INSERT INTO item SELECT i, 'x' FROM generate_series(1, 2500) i`)
 			to.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text)`)
-			e := pipeline(t, from, to, plan)
-			ctx, cancel := context.WithCancel(t.Context())
-			ended := make(chan error, 1)
-			go func() { ended <- e.Run(ctx) }()
+			e := pipeline(t, from, to, plan, nil)
+			stop := running(t, e)
 			for i := range 25 {
 				from.Exec(t, fmt.Sprintf(`INSERT INTO item VALUES (%d, 'new')`, 5000+i), fmt.Sprintf(`UPDATE item SET name = 'round %d' WHERE id %% 50 = %d`, i, i), fmt.Sprintf(`DELETE FROM item WHERE id = %d`, 100+i))
 			}
-			const all = `SELECT id, name FROM item ORDER BY id`
-			dbtest.Eventually(t, 60*time.Second, func() (bool, string) {
-				same := fmt.Sprint(from.Query(t, all)) == fmt.Sprint(to.Query(t, all))
-				return same, fmt.Sprintf("the ends differ; %+v", e.Status())
-			})
-			cancel()
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
+			equal(t, from, to, e)
+			stop()
 		})
 	}
+}
+
+// running runs e until stop is called.
+func running(t *testing.T, e *engine.Engine) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// equal waits until both ends are.
+func equal(t *testing.T, from, to *dbtest.Database, e *engine.Engine) {
+	t.Helper()
+	const all = `SELECT id, name FROM item ORDER BY id`
+	dbtest.Eventually(t, 60*time.Second, func() (bool, string) {
+		same := fmt.Sprint(from.Query(t, all)) == fmt.Sprint(to.Query(t, all))
+		return same, fmt.Sprintf("the ends differ; %+v", e.Status())
+	})
+}
+
+// TestAnInstanceThatWasOvertakenGoesOn has another instance move cursors and slot between this one's look
+// at the cursors and its look at the slot.
+func TestAnInstanceThatWasOvertakenGoesOn(t *testing.T) {
+	from, to := dbtest.Postgres(t).NewDatabase(t), dbtest.Postgres(t).NewDatabase(t)
+	from.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text)`, `INSERT INTO item VALUES (1, 'one')`)
+	to.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text)`)
+	other := func(name string) {
+		e := pipeline(t, from, to, &failpoint.Plan{}, nil)
+		stop := running(t, e)
+		equal(t, from, to, e)
+		before := from.Query(t, `SELECT pg_current_wal_insert_lsn()`)[0][0]
+		from.Exec(t, fmt.Sprintf(`UPDATE item SET name = '%s'`, name))
+		equal(t, from, to, e)
+		dbtest.Eventually(t, 60*time.Second, func() (bool, string) {
+			moved := from.Query(t, `SELECT confirmed_flush_lsn > '`+before+`' FROM pg_replication_slots WHERE slot_name = 'slot_`+from.Name+`'`)[0][0]
+			return moved == "t", "the slot stays before " + before
+		})
+		stop()
+	}
+	other("by the first")
+	overtaken := make(chan struct{})
+	e := pipeline(t, from, to, &failpoint.Plan{}, func() {
+		defer close(overtaken)
+		other("by another")
+	})
+	stop := running(t, e)
+	<-overtaken
+	from.Exec(t, `UPDATE item SET name = 'by this one'`)
+	equal(t, from, to, e)
+	stop()
 }

@@ -83,7 +83,7 @@ func (p *Producer) run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, errAgain):
+		case errors.Is(err, errAgain), rejot.CodeOf(err) == rejot.Gone && p.overtaken(ctx):
 			continue
 		case !p.begun && rejot.CodeOf(err) != rejot.Transient:
 			return err
@@ -106,6 +106,17 @@ func (p *Producer) run(ctx context.Context) error {
 		timer.Stop()
 	}
 	return nil
+}
+
+// overtaken reports whether another instance has moved the cursors since they were last read. What was then
+// said of the log, that it begins after them, was said of cursors that nobody has any more.
+func (p *Producer) overtaken(ctx context.Context) bool {
+	before, _, err := p.span()
+	if err != nil || p.readCursors(ctx) != nil {
+		return false
+	}
+	after, _, err := p.span()
+	return err == nil && after != before
 }
 
 // sourceFailed tells all consumers that do not stand still for a reason of their own.
