@@ -128,6 +128,19 @@ var changeCases = []change{
 		atSource: `SELECT id, name, region FROM item ORDER BY 1, 3`, atEnd: `SELECT id, name, region FROM dest ORDER BY 1, 3`,
 	},
 	{
+		name: "a truncated partition empties itself alone",
+		setup: []string{
+			`CREATE TABLE item (id int PRIMARY KEY, name text) PARTITION BY RANGE (id)`,
+			`CREATE TABLE item_low PARTITION OF item FOR VALUES FROM (0) TO (10)`, `CREATE TABLE item_high PARTITION OF item FOR VALUES FROM (10) TO (1000)`, itemRows,
+		},
+		table: "item", query: itemQuery, truncate: `TRUNCATE dest`,
+		changes: []string{
+			`BEGIN; INSERT INTO item VALUES (500, 'before'), (0, 'before'); TRUNCATE item_low; UPDATE item SET name = 'after' WHERE id = 12; COMMIT`,
+			`INSERT INTO item VALUES (3, 'after')`, `TRUNCATE item`, `INSERT INTO item VALUES (4, 'again')`, `TRUNCATE item_low, item_high`,
+		},
+		atSource: itemSource,
+	},
+	{
 		name: "settings that every row reads affect all keys",
 		setup: []string{
 			itemTable, itemRows, `CREATE TABLE setting (id int PRIMARY KEY, factor int)`, `INSERT INTO setting VALUES (1, 1)`,
