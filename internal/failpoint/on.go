@@ -60,3 +60,12 @@ func Hit(name string) error {
 	}
 	return rejot.Errorf(rejot.Transient, "failpoint %s", name)
 }
+
+// Setting is a choice that a test forces, as in "gear=fast" of the environment; empty where the
+// program chooses.
+func Setting(name string) string {
+	p := plan()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.left[name].action
+}
