@@ -75,3 +75,12 @@ type Applier interface {
 	// Close lets go of the destination.
 	Close() error
 }
+
+// A LazyApplier may return from Apply before the destination's server has written a commit to its disk. Such a
+// commit is visible, and a crash of the server may undo it, rows and cursor together.
+type LazyApplier interface {
+	Applier
+	// Durable gives, of the cursors that Cursors has read and Apply has moved, what no crash undoes any
+	// more. Code Transient: the session was lost, and commits may be too: Cursors tells.
+	Durable(ctx context.Context) ([]Cursor, error)
+}

@@ -28,10 +28,11 @@ type consumer struct {
 	dest   *Destination
 	schema *contract.PublicSchema
 
-	at    rejot.Cursor // what the destination has committed, as far as is known
-	next  rejot.Cursor // where it stands when the jobs on their way have ended
-	doubt rejot.Cursor // where it stands if the commit took place whose answer was lost
-	known bool         // at was read from the destination, and no commit is in doubt
+	at    rejot.Cursor   // what the destination has committed, as far as is known
+	next  rejot.Cursor   // where it stands when the jobs on their way have ended
+	doubt rejot.Cursor   // where it stands if the commit took place whose answer was lost
+	safe  rejot.Position // what of at a crash of the destination would leave
+	known bool           // at was read from the destination, and no commit is in doubt
 	owed  *publish.Keys
 	jobs  int // on their way
 	moved time.Time

@@ -41,6 +41,7 @@ type Producer struct {
 	idle      *sync.Cond           // flying has changed
 	session   *session             // nil between two
 	fatal     error                // of the journey of keys: a spill that failed
+	undone    bool                 // a crash of a destination has put a cursor back: the log has to be read again from there
 	reached   rejot.Place
 }
 
@@ -219,6 +220,9 @@ func (p *Producer) busy() bool {
 
 // begin reads the cursors, resolves the schemas and opens the log.
 func (p *Producer) begin(ctx context.Context) (*session, rejot.Position, error) {
+	p.mu.Lock()
+	p.undone = false
+	p.mu.Unlock()
 	if err := p.readCursors(ctx); err != nil {
 		return nil, rejot.Position{}, err
 	}

@@ -59,6 +59,7 @@ func (p *Producer) applied(j *job, parts []part, outcomes []rejot.Outcome) {
 		}
 		part.adapt(now, part.move)
 		part.at = part.move.To
+		part.settled()
 		part.upserts += o.Upserts
 		part.deletes += o.Deletes
 		part.batches++
@@ -122,13 +123,22 @@ func (p *Producer) found(d *Destination, cursors []rejot.Cursor, begin bool) {
 		first := c.moved.IsZero()
 		lost := !c.known && at.Position == c.doubt.Position
 		moved := begin && !at.Position.IsZero()
-		if !first && !lost && !moved && at.Position != c.at.Position {
+		undone := c.undone(at.Position)
+		if !first && !lost && !moved && !undone && at.Position != c.at.Position {
 			err := rejot.Errorf(rejot.Conflict, "%s: its cursor in %s is at %s and was left at %s: another instance has written", c.Consumer, d.Name, at.Position, c.at.Position)
 			c.fail(rejot.WithMend(err, "stop the other instance, then: rejot resume %s", c.Name), now)
 			continue
 		}
 		waiting := !c.known
-		c.at, c.next, c.known = at, at, true
+		c.at, c.next, c.known = at, at, begin || !undone
+		if begin {
+			c.safe = rejot.Position{}
+		}
+		c.settled()
+		if !c.known {
+			p.undone = true
+			continue
+		}
 		c.next.Contract = c.schema.Fingerprint()
 		if at.Contract != c.next.Contract {
 			c.next.Backfill = rejot.Backfill{}
@@ -141,6 +151,50 @@ func (p *Producer) found(d *Destination, cursors []rejot.Cursor, begin bool) {
 		}
 	}
 	p.signal()
+}
+
+// settled notes that c is durable where it is at once.
+func (c *consumer) settled() {
+	if c.dest.lazy == nil {
+		c.safe = c.at.Position
+	}
+}
+
+// undone reports whether a crash of the destination, which had not yet written everything to its disk, has put
+// c's cursor back to at.
+func (c *consumer) undone(at rejot.Position) bool {
+	if c.dest.lazy == nil || c.at.Position.IsZero() {
+		return false
+	}
+	if at.IsZero() {
+		return c.safe.IsZero()
+	}
+	lost, err1 := at.Compare(c.at.Position)
+	kept := 0
+	var err2 error
+	if !c.safe.IsZero() {
+		kept, err2 = c.safe.Compare(at)
+	}
+	return err1 == nil && err2 == nil && lost < 0 && kept <= 0
+}
+
+// hardened notes what a crash of the destination would leave. It reports whether there is more.
+func (p *Producer) hardened(d *Destination, cursors []rejot.Cursor) (more bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.consumers {
+		if c.dest != d {
+			continue
+		}
+		for _, x := range cursors {
+			if x.Consumer == c.ID() && x.Source == p.Name {
+				c.safe = x.Position
+			}
+		}
+		more = more || c.safe != c.at.Position
+	}
+	p.signal()
+	return more
 }
 
 // ended lets go of a job.
@@ -156,7 +210,7 @@ func (p *Producer) ended(j *job) {
 	p.signal()
 }
 
-// confirm lets the source forget what every consumer has committed.
+// confirm lets the source forget what every consumer has committed, and no crash would undo.
 func (s *session) confirm(ctx context.Context) error {
 	p := s.producer
 	p.mu.Lock()
@@ -164,9 +218,13 @@ func (s *session) confirm(ctx context.Context) error {
 	fatal := p.fatal
 	var unlike error
 	for _, c := range p.consumers {
-		at := c.at.Position
-		if at.IsZero() {
+		if c.at.Position.IsZero() {
 			continue // it has no row yet: its backfill will have everything
+		}
+		at := c.safe
+		if at.IsZero() {
+			p.mu.Unlock()
+			return fatal
 		}
 		if low.IsZero() {
 			low = at

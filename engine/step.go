@@ -70,10 +70,13 @@ func errIf(again bool) error {
 	return nil
 }
 
-// mended reports whether the views are to be resolved again: a table has another form now, or the
-// time has come to look again at a schema that could not be resolved.
+// mended reports whether the session is to begin again: a table has another form now, the time has come
+// to look again at a schema that could not be resolved, or a destination has lost what it had committed.
 func (s *session) mended(ctx context.Context) (bool, error) {
 	broken, changed := s.pending.Broken()
+	s.producer.mu.Lock()
+	changed = changed || s.producer.undone
+	s.producer.mu.Unlock()
 	for view, err := range broken {
 		if schema := s.pub.Views()[view].Schema; s.broken[schema] == nil {
 			s.breakSchema(schema, err)

@@ -34,6 +34,9 @@ type Applier struct {
 	after      context.Context //nolint:containedctx // for saying goodbye when the caller's has ended
 	deferrable bool            // some constraint of the database is
 	single     bool            // run this batch row by row
+	lazy       bool            // commits do not wait for the server's disk
+	marks      []mark          // of this session, in order
+	durable    map[string]rejot.Cursor
 
 	stall time.Duration // how long the server may stay silent
 }
@@ -45,7 +48,7 @@ var _ rejot.Applier = (*Applier)(nil)
 func Open(ctx context.Context, cfg Config) (*Applier, error) {
 	a := &Applier{
 		connection: cfg.Connection, log: cfg.Log, targets: map[string]*apply.Target{}, own: map[*apply.Target]*consumer{},
-		stall: stallAfter, after: context.WithoutCancel(ctx),
+		durable: map[string]rejot.Cursor{}, stall: stallAfter, after: context.WithoutCancel(ctx),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -123,7 +126,7 @@ func (a *Applier) Apply(ctx context.Context, moves []rejot.Move, b *rejot.Batch)
 		}
 	}
 	outcomes := run.Outcomes()
-	a.note(ctx, outcomes)
+	a.complain(ctx, outcomes)
 	return outcomes, nil
 }
 
@@ -155,9 +158,9 @@ func (a *Applier) ready(ctx context.Context, moves []rejot.Move) error {
 	return a.connect(ctx)
 }
 
-// note writes beside the cursor why a consumer was left behind, for whoever looks into the database.
+// complain writes beside the cursor why a consumer was left behind, for whoever looks into the database.
 // The outcome has it too, so that a failure here is only logged.
-func (a *Applier) note(ctx context.Context, outcomes []rejot.Outcome) {
+func (a *Applier) complain(ctx context.Context, outcomes []rejot.Outcome) {
 	for _, o := range outcomes {
 		if o.Err == nil {
 			continue

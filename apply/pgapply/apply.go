@@ -3,6 +3,7 @@ package pgapply
 import (
 	"context"
 
+	"rejot.dev/rejot"
 	"rejot.dev/rejot/apply"
 	"rejot.dev/rejot/internal/failpoint"
 )
@@ -31,7 +32,22 @@ func (a *Applier) attempt(ctx context.Context, run *apply.Run) (err error) {
 	if err := a.landed(f, 0); err != nil {
 		return err
 	}
+	if err := a.note(f, run); err != nil {
+		return err
+	}
 	return failpoint.Hit("dest.commit.after")
+}
+
+// note remembers what is committed, and when it is on disk.
+func (a *Applier) note(f *flight, run *apply.Run) error {
+	if run.Probe() {
+		return nil
+	}
+	var cursors []rejot.Cursor
+	for _, m := range run.Moves() {
+		cursors = append(cursors, m.To)
+	}
+	return a.committed(cursors, f.place)
 }
 
 // begin sends what comes before the events.
@@ -114,7 +130,11 @@ func (a *Applier) finish(f *flight, run *apply.Run) error {
 		return err
 	}
 	if !run.Probe() {
-		return f.send(expected{what: commit}, stCommit, nil)
+		err := f.send(expected{what: commit}, stCommit, nil)
+		if a.lazy && err == nil {
+			err = f.send(expected{what: places}, stPlaces, nil)
+		}
+		return err
 	}
 	if err := f.send(expected{what: check}, stImmediate, nil); err != nil {
 		return err

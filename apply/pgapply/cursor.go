@@ -17,6 +17,7 @@ const (
 	stInsert    = "rejot_cursor_insert"
 	stMove      = "rejot_cursor_move"
 	stCommit    = "rejot_commit"
+	stPlaces    = "rejot_places"
 	stRollback  = "rejot_rollback"
 	stPark      = "rejot_park"
 	stRepark    = "rejot_park_again"
@@ -31,6 +32,7 @@ var ownStatements = [...]struct{ name, sql string }{
 	{stDefer, `SET CONSTRAINTS ALL DEFERRED`},
 	{stImmediate, `SET CONSTRAINTS ALL IMMEDIATE`},
 	{stCommit, `COMMIT`},
+	{stPlaces, placesSQL},
 	{stRollback, `ROLLBACK`},
 	{stInsert, `WITH moved AS (
 		INSERT INTO rejot.cursor (consumer, source, incarnation, position, contract, backfill_done, backfill_after, backfill_view, backfill_rows, backfill_estimate)
@@ -117,13 +119,19 @@ func (a *Applier) Cursors(ctx context.Context) ([]rejot.Cursor, error) {
 	if err != nil {
 		return nil, err
 	}
+	places, err := a.exec(ctx, placesSQL) // what could be read is below it
+	if err != nil {
+		return nil, err
+	}
 	cursors := make([]rejot.Cursor, len(rows))
 	for i, row := range rows {
 		if cursors[i], err = readCursor(row); err != nil {
 			return nil, rejot.Errorf(rejot.Corrupt, "%s: cursor of %s: %w", a.connection, row[0], err)
 		}
 	}
-	return cursors, nil
+	clear(a.durable)
+	a.marks = nil
+	return cursors, a.committed(cursors, places[0][0])
 }
 
 func readCursor(row [][]byte) (rejot.Cursor, error) {

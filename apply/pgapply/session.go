@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -41,7 +42,7 @@ func (a *Applier) connect(ctx context.Context) error {
 		return err
 	}
 	a.conn = conn
-	for _, step := range []func(context.Context) error{a.inspect, a.migrate, a.prepareOwn, a.prepareConsumers, a.prepareSets, a.readParked} {
+	for _, step := range []func(context.Context) error{a.inspect, a.hurry, a.migrate, a.prepareOwn, a.prepareConsumers, a.prepareSets, a.readParked} {
 		if err := step(ctx); err != nil {
 			a.drop()
 			return err
@@ -61,7 +62,7 @@ func (a *Applier) drop() {
 		_ = a.conn.Close(ctx) // nothing is lost with it
 	}
 	a.closing = append(a.closing, a.conn)
-	a.conn = nil
+	a.conn, a.marks = nil, nil
 	if len(a.closing) > 8 {
 		<-a.closing[0].CleanupDone()
 		a.closing = a.closing[1:]
@@ -95,6 +96,13 @@ func (a *Applier) inspect(ctx context.Context) error {
 	return nil
 }
 
+// hurry lets commits return before they are on disk, where no standby is waited for either.
+func (a *Applier) hurry(ctx context.Context) error {
+	rows, err := a.exec(ctx, `SELECT set_config('synchronous_commit', 'off', false) WHERE current_setting('synchronous_standby_names') = ''`)
+	a.lazy = len(rows) == 1
+	return err
+}
+
 // A flight is a pipeline with what is expected to come back. Sections end with a Sync; the last one is being filled.
 type flight struct {
 	a        *Applier
@@ -104,6 +112,7 @@ type flight struct {
 	timer    *time.Timer
 	buf      []byte
 	values   [][]byte
+	place    []byte // how far the server's log went after the commit
 	open     []expected
 	sections [][]expected // sent, not yet read
 	unsent   int          // bytes
@@ -126,6 +135,7 @@ const (
 	parking                    // fails with a division by zero where the key is no longer parked
 	check                      // of deferred constraints
 	commit
+	places
 )
 
 func (a *Applier) fly(ctx context.Context) *flight {
@@ -177,6 +187,9 @@ func (f *flight) collect() (expected, error) {
 		f.timer.Reset(f.a.stall)
 		result, err := f.pipe.GetResults()
 		if r, ok := result.(*pgconn.ResultReader); ok && err == nil {
+			if i < len(section) && section[i].what == places && r.NextRow() {
+				f.place = slices.Clone(r.Values()[0])
+			}
 			tag, e := r.Close()
 			if err = e; err == nil && i < len(section) && section[i].what == commit && tag.String() != "COMMIT" {
 				err = errNoCommit

@@ -41,6 +41,14 @@ type applier struct {
 	plan *Plan
 }
 
+// Durable is never late where the applier's own is not.
+func (a *applier) Durable(ctx context.Context) ([]rejot.Cursor, error) {
+	if lazy, ok := a.Applier.(rejot.LazyApplier); ok {
+		return lazy.Durable(ctx)
+	}
+	return a.Applier.Cursors(ctx)
+}
+
 func (a *applier) Cursors(ctx context.Context) (cursors []rejot.Cursor, err error) {
 	err = a.plan.around(func() error {
 		cursors, err = a.Applier.Cursors(ctx)
