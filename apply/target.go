@@ -57,6 +57,7 @@ type Target struct {
 	Broken error
 
 	order Order
+	ways  ways
 }
 
 // SQL gives the consumer's text of a kind, empty where it has none.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,9 +11,17 @@ import (
 	"rejot.dev/rejot/internal/dbtest"
 )
 
-// TestMemoryDoesNotGrowWithTheTransaction changes a million rows in one transaction.
+// TestMemoryDoesNotGrowWithTheTransaction changes a million rows in one transaction, or as many as
+// REJOT_MEMORY_ROWS says.
 func TestMemoryDoesNotGrowWithTheTransaction(t *testing.T) {
-	const rows, limit = 1_000_000, 150 << 20
+	const limit = 150 << 20
+	rows := 1_000_000
+	if text := os.Getenv("REJOT_MEMORY_ROWS"); text != "" {
+		var err error
+		if rows, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
 	from, to := dbtest.Postgres(t).NewDatabase(t), dbtest.Postgres(t).NewDatabase(t)
 	from.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL)`)
 	to.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL)`)

@@ -26,9 +26,18 @@ type Pipeline struct {
 	Upserts      int64     `json:"upserts"`
 	Deletes      int64     `json:"deletes"`
 	Batches      int64     `json:"batches"`
+	Apply        []Way     `json:"apply,omitempty"`
 	Error        string    `json:"error,omitempty"`
 	Mend         string    `json:"mend,omitempty"`
 	RetryAt      time.Time `json:"retryAt,omitzero"`
+}
+
+// A Way tells how one of a consumer's statements is run: "set" (one statement for many rows), "block" (a loop that
+// the server runs) or "pipeline" (one execution a row), and why it is not the faster one.
+type Way struct {
+	Statement string `json:"statement"` // sql, deleteSql or truncateSql
+	Way       string `json:"way"`
+	Reason    string `json:"reason,omitempty"`
 }
 
 // A Backfill tells how far a backfill has come, in keys of the base table.

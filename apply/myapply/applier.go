@@ -155,6 +155,14 @@ func (a *Applier) rollback(ctx context.Context) {
 	}
 }
 
+// Ways tells how a consumer's statements are run. It may be called from any goroutine.
+func (a *Applier) Ways(consumer string) []apply.Way {
+	if t := a.targets[consumer]; t != nil {
+		return t.Ways()
+	}
+	return nil
+}
+
 // Check reports what keeps a consumer from taking the rows of a shape that it reads: placeholders
 // that are not its fields, no deleteSql where a key has several rows.
 func (a *Applier) Check(consumer string, s *rejot.Shape) error {

@@ -9,6 +9,7 @@ import (
 
 	"rejot.dev/rejot"
 	"rejot.dev/rejot/apply"
+	"rejot.dev/rejot/internal/failpoint"
 	"rejot.dev/rejot/internal/mysql"
 )
 
@@ -112,7 +113,7 @@ func (a *Applier) blockable(ops []apply.Op) int {
 		return 0
 	}
 	first := &ops[0]
-	if own := a.own(first.Target); own.careful || own.slow || own.stmts[first.Kind] == nil || a.blockOf(first) == nil {
+	if own := a.own(first.Target); own.careful || own.slow || own.stmts[first.Kind] == nil || failpoint.Setting("apply") == "rows" || a.blockOf(first) == nil {
 		return 0
 	}
 	n := slices.IndexFunc(ops, func(op apply.Op) bool {
@@ -154,6 +155,7 @@ func (a *Applier) makeBlock(op *apply.Op) *block {
 			continue
 		}
 		if b.cells[i] = cellOf(&op.Columns[i].Type); b.cells[i] == nil {
+			op.Target.SetWay(op.Kind, apply.Pipeline, "a "+op.Columns[i].Type.Name+" has no exact column in a block")
 			return nil
 		}
 		columns = append(columns, fmt.Sprintf("%s %s PATH '$[%d]' NULL ON EMPTY ERROR ON ERROR", blockColumn(i), b.cells[i].sqlType, len(columns)))

@@ -56,7 +56,9 @@ func (a *Applier) failed(op *apply.Op, err error) error {
 	}
 	f := &apply.Failure{Consumer: op.Target.Consumer.ID(), Key: keyOf(op), Reorder: slices.Contains(reorders, answer.Number)}
 	own := a.own(op.Target)
-	own.slow = false // it was the row, and not the block
+	if own.slow = false; own.stmts[apply.Upsert] != nil { // it was the row, and not the block
+		own.target.SetWay(apply.Upsert, apply.Block, "")
+	}
 	guard := own.guard
 	if column := answer.Name(func(name string) bool { return slices.Contains(guard, name) }); answer.Number == badNull && op.Kind == apply.Upsert && column != "" {
 		f.Reorder = true
@@ -116,6 +118,7 @@ func otherwise(err error) bool {
 		return false
 	case g.slow && !g.own.slow:
 		g.own.slow = true
+		g.own.target.SetWay(apply.Upsert, apply.Pipeline, "a block failed with what executions may not")
 		return true
 	case !g.slow && !g.own.careful:
 		g.own.careful = true

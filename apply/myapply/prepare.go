@@ -126,6 +126,14 @@ func (a *Applier) prepare(ctx context.Context, c *consumer, k apply.Kind) error 
 		return rejot.WithMend(err, "ALTER TABLE %s ENGINE=InnoDB", mysql.Quote(t))
 	}
 	c.target.Statements[k].Rank = a.catalog.rank(text)
+	switch {
+	case !a.session.MariaDB():
+		c.target.SetWay(k, apply.Pipeline, "MySQL has no anonymous blocks")
+	case len(c.target.Statements[k].Names) == 0:
+		c.target.SetWay(k, apply.Pipeline, "it has no parameters")
+	default:
+		c.target.SetWay(k, apply.Block, "")
+	}
 	return nil
 }
 

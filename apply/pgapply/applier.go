@@ -3,6 +3,7 @@ package pgapply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"rejot.dev/rejot"
 	"rejot.dev/rejot/apply"
 	"rejot.dev/rejot/contract"
+	"rejot.dev/rejot/internal/postgres"
 )
 
 // A Config says where to apply what.
@@ -96,6 +98,14 @@ func (a *Applier) Check(consumer string, s *rejot.Shape) error {
 	return t.Check(s)
 }
 
+// Ways tells how a consumer's statements are run. It may be called from any goroutine.
+func (a *Applier) Ways(consumer string) []apply.Way {
+	if t := a.targets[consumer]; t != nil {
+		return t.Ways()
+	}
+	return nil
+}
+
 // Apply writes b's events for the consumers of moves and moves their cursors, in one transaction.
 func (a *Applier) Apply(ctx context.Context, moves []rejot.Move, b *rejot.Batch) ([]rejot.Outcome, error) {
 	if err := a.ready(ctx, moves); err != nil {
@@ -140,6 +150,9 @@ func (a *Applier) again(ctx context.Context, err error) (bool, error) {
 		a.single = true // for this batch
 		if r.consumer.refused++; r.consumer.refused == setTries {
 			r.consumer.sets = [apply.Kinds]string{} // until the next connection
+			for _, w := range []apply.Kind{apply.Upsert, apply.Delete} {
+				r.consumer.target.SetWay(w, apply.Pipeline, fmt.Sprintf("sets were refused %d times: %s", setTries, postgres.Condition(r.code)))
+			}
 		}
 		return true, nil
 	default:

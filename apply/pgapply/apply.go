@@ -101,7 +101,7 @@ func (a *Applier) next(f *flight, ops []apply.Op) (int, error) {
 	for n < len(ops) && ops[n].Target == ops[0].Target && ops[n].Kind == kind {
 		n++
 	}
-	if n < smallestSet {
+	if n < smallestSet && failpoint.Setting(setting) != "sets" {
 		return 1, a.op(f, &ops[0])
 	}
 	return n, f.send(expected{what: set, op: &ops[0]}, own.sets[kind], f.arrays(ops[:n]))

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"rejot.dev/rejot/apply"
+	"rejot.dev/rejot/internal/failpoint"
 	"rejot.dev/rejot/internal/pgtree"
 	"rejot.dev/rejot/internal/postgres"
 	"rejot.dev/rejot/internal/sqltext"
@@ -38,6 +39,9 @@ import (
 // smallestSet is how many rows are worth it.
 const smallestSet = 5
 
+// A test may force one of the ways of applying: "rows" or "sets", whatever their size.
+const setting = "apply"
+
 // setTries is how often in a row sets may be refused before they are no longer tried.
 const setTries = 3
 
@@ -62,20 +66,19 @@ func (u unproved) Error() string { return string(u) }
 func (a *Applier) prepareSets(ctx context.Context) error {
 	for i, c := range a.consumers {
 		c.sets, c.refused = [apply.Kinds]string{}, 0
-		if c.target.Broken != nil || c.quarantines() {
-			continue
-		}
-		for _, k := range []apply.Kind{apply.Upsert, apply.Delete} {
-			if len(c.params[k]) == 0 {
+		for k, sql := range c.sql {
+			kind := apply.Kind(k) //nolint:gosec // an index below Kinds
+			if sql == "" || c.target.Broken != nil {
 				continue
 			}
 			name := fmt.Sprintf("rejot_set_%d_%d", i, k)
-			err := a.prepareSet(ctx, c, k, name)
+			err := a.prepareSet(ctx, c, kind, name)
 			switch {
 			case err == nil:
 				c.sets[k] = name
+				c.target.SetWay(kind, apply.Set, "")
 			case !a.conn.IsClosed() && a.conn.TxStatus() == 'I':
-				a.log.Debug("statement is run row by row", "consumer", c.ID(), "statement", k.String(), "reason", err)
+				c.target.SetWay(kind, apply.Pipeline, why(err))
 			default:
 				return a.named(because(ctx, err))
 			}
@@ -84,8 +87,25 @@ func (a *Applier) prepareSets(ctx context.Context) error {
 	return nil
 }
 
+// why is the reason for people: the server's without its position in a statement that they did not write.
+func why(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return "the server does not take it in a rule: " + postgres.Condition(e.Code)
+	}
+	return err.Error()
+}
+
 // prepareSet proves the statement in a transaction that leaves nothing behind, and prepares it.
 func (a *Applier) prepareSet(ctx context.Context, c *consumer, k apply.Kind, name string) error {
+	switch {
+	case failpoint.Setting(setting) == "rows":
+		return unproved("a test has forced it")
+	case c.quarantines():
+		return unproved("a consumer that quarantines parks single rows")
+	case len(c.params[k]) == 0 || k == apply.Truncate:
+		return unproved("it has no parameters")
+	}
 	st, err := sqltext.Parse(sqltext.Postgres, apply.SQL(c.Consumer, k))
 	if err != nil {
 		return err
@@ -249,20 +269,40 @@ func oidArray(oids []uint32) string {
 // prove makes the rule, with EXCLUDED where it must be, checks its tree and gives its text.
 func (a *Applier) prove(ctx context.Context, c *consumer, k apply.Kind, name string, st *sqltext.Statement) (string, error) {
 	p := proof{consumer: c, kind: k}
-	r, err := a.rule(ctx, name, st, newParam)
-	var e *pgconn.PgError
-	if errors.As(err, &e) && e.Code == "42P01" && k == apply.Upsert {
-		p.replaced = true
-		r, err = a.excluded(ctx, name, st, c.params[k], placeAt(name, st, int(e.Position)))
+	var r *rule
+	err := error(unproved("it has no ON CONFLICT"))
+	if first := afterConflict(st); k == apply.Upsert && first < len(st.Places) {
+		if r, err = a.excluded(ctx, name, st, c.params[k], first); err == nil {
+			p.replaced = true
+		}
 	}
 	if err != nil {
-		return "", err
+		if r, err = a.rule(ctx, name, st, newParam); err != nil {
+			return "", err
+		}
 	}
 	if err := p.check(r.tree); err != nil {
 		return "", err
 	}
 	return r.text, a.proveCatalogue(ctx, &p)
 }
+
+// afterConflict finds the first parameter behind ON CONFLICT. It is a guess by the text: what comes of a
+// wrong one is not proved.
+func afterConflict(st *sqltext.Statement) int {
+	found := onConflict.FindAllStringIndex(st.Text, -1)
+	if len(found) == 0 {
+		return len(st.Places)
+	}
+	at := found[len(found)-1][1]
+	first := slices.IndexFunc(st.Places, func(p sqltext.Place) bool { return p.Start >= at })
+	if first < 0 {
+		return len(st.Places)
+	}
+	return first
+}
+
+var onConflict = regexp.MustCompile(`(?i)\bon\s+conflict\b`)
 
 // excluded makes the rule of INSERT … VALUES (:a) ON CONFLICT … DO UPDATE SET a = :a, whose parameters
 // from first on stand behind ON CONFLICT.
@@ -300,20 +340,6 @@ type rule struct {
 
 func ruleHead(name string) string {
 	return "CREATE OR REPLACE RULE run AS ON INSERT TO " + name + " DO INSTEAD "
-}
-
-// placeAt finds the parameter at a position, in characters from 1, of the rule's text.
-func placeAt(name string, st *sqltext.Statement, position int) int {
-	at, last := utf8.RuneCountInString(ruleHead(name)), 0
-	for i, p := range st.Places {
-		at += utf8.RuneCountInString(st.Text[last:p.Start])
-		if at+1 >= position {
-			return i
-		}
-		at += len(newParam(i))
-		last = p.End
-	}
-	return len(st.Places)
 }
 
 // rule makes the rule and reads it.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"rejot.dev/rejot"
+	"rejot.dev/rejot/apply"
 	"rejot.dev/rejot/apply/myapply"
 	"rejot.dev/rejot/apply/pgapply"
 	"rejot.dev/rejot/contract"
@@ -35,6 +36,8 @@ type destination interface {
 	rejot.Applier
 	// Check compares the placeholders of a consumer schema, by its ID, with the fields that it will get.
 	Check(consumer string, shape *rejot.Shape) error
+	// Ways tells how a consumer's statements are run.
+	Ways(consumer string) []apply.Way
 	// Drop removes a consumer's cursor, or everything of ours where consumer is empty.
 	Drop(ctx context.Context, consumer string) error
 }

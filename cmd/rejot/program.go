@@ -25,7 +25,7 @@ const (
 	memoryForKeys = 16 << 20
 	// memoryAim is where the garbage collector begins to work harder, so that the process stays
 	// under 150 MB whatever the size of a transaction. GOMEMLIMIT in the environment wins.
-	memoryAim = 96 << 20
+	memoryAim = 64 << 20
 )
 
 // A program is everything that manifests describe, opened.
@@ -228,6 +228,9 @@ func (p *program) Status() httpapi.Status {
 			Destination: l.Destination, State: string(l.State), Since: l.Since, Position: l.Position.String(), Place: l.Position.Horizon.String(),
 			LagBytes: l.LagBytes, LagSeconds: l.Lag.Seconds(), Upserts: l.Upserts, Deletes: l.Deletes, Batches: l.Batches, RetryAt: l.RetryAt,
 			Backfill: httpapi.Backfill{Done: l.Backfill.Done, Rows: l.Backfill.Rows, Estimate: l.Backfill.Estimate},
+		}
+		for _, w := range p.destinations[l.Destination].Ways(l.Consumer) {
+			line.Apply = append(line.Apply, httpapi.Way{Statement: w.Statement, Way: w.Name, Reason: w.Reason})
 		}
 		if l.Err != nil {
 			line.Error, line.Mend = l.Err.Error(), rejot.MendOf(l.Err)
