@@ -23,8 +23,9 @@ type Source interface {
 	// Read hands the log after pos to r until ctx ends or something fails. Code Gone: the log no
 	// longer reaches back to pos, or is another history. Transient: it may be called again.
 	Read(ctx context.Context, pos Position, r Receiver) error
-	// Snapshot opens a committed state of the source.
-	Snapshot(ctx context.Context) (Snapshot, error)
+	// Snapshot opens a committed state of the source. What is asked ahead may be answered with the same
+	// round trip; Ahead then has it.
+	Snapshot(ctx context.Context, ahead ...Ask) (Snapshot, error)
 	// Confirm lets the source forget everything up to pos. One line of the program calls it.
 	Confirm(ctx context.Context, pos Position) error
 }
@@ -39,8 +40,17 @@ type Snapshot interface {
 	// no particular order. The answer's Row is valid until yield returns, its strings may be kept.
 	// A tuple without an answer has no row. yield's error is returned.
 	Query(ctx context.Context, q *Query, tuples iter.Seq2[[]Value, error], yield func(Answer) error) error
+	// Ahead gives the answers to what was asked with the snapshot, in that order; nil for a question
+	// that has to be asked again by Query.
+	Ahead() [][]Answer
 	// Close ends it. It may be called again.
 	Close() error
+}
+
+// An Ask is a query with the tuples that it is to be run for.
+type Ask struct {
+	Query  *Query
+	Tuples [][]Value
 }
 
 // A Query is a statement that the source has prepared for sets of tuples; only the source that made

@@ -207,7 +207,8 @@ func (s *session) step(ctx context.Context) (worked bool, err error) {
 func (s *session) cut(ctx context.Context) (rejot.Snapshot, *publish.Cut, error) {
 	s.cutting.Lock()
 	defer s.cutting.Unlock()
-	snap, err := s.producer.src.Snapshot(ctx)
+	asks := s.pending.Ahead()
+	snap, err := s.producer.src.Snapshot(ctx, asks...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -215,7 +216,7 @@ func (s *session) cut(ctx context.Context) (rejot.Snapshot, *publish.Cut, error)
 	if err != nil {
 		return nil, nil, errors.Join(err, snap.Close())
 	}
-	return snap, cut, nil
+	return publish.Answered(snap, asks), cut, nil
 }
 
 // notice reports a commit that stays invisible, and lets the next look at it wait a little.

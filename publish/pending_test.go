@@ -45,6 +45,7 @@ type state struct {
 
 func (s state) Through() rejot.Place           { return s.through }
 func (s state) Sees(tx rejot.Transaction) bool { return s.sees[tx.ID] }
+func (s state) Ahead() [][]rejot.Answer        { return nil }
 func (s state) Close() error                   { return nil }
 func (s state) keysAfter(after string) []string {
 	var keys []string
@@ -88,8 +89,12 @@ func (s state) Query(_ context.Context, q *rejot.Query, tuples iter.Seq2[[]rejot
 				}
 			}
 		}
+		which := -1
+		if q.Ordinal {
+			which = n
+		}
 		for _, row := range rows {
-			if err := yield(rejot.Answer{Tuple: n, Row: row}); err != nil {
+			if err := yield(rejot.Answer{Tuple: which, Row: row}); err != nil {
 				return err
 			}
 		}
@@ -101,7 +106,7 @@ func (s state) Query(_ context.Context, q *rejot.Query, tuples iter.Seq2[[]rejot
 func evaluate(t interface {
 	Context() context.Context
 	Fatal(...any)
-}, p *publish.Publisher, s state, works ...publish.Work,
+}, p *publish.Publisher, s rejot.Snapshot, works ...publish.Work,
 ) []string {
 	events := p.NewEvents()
 	err := p.Evaluate(t.Context(), s, works, events)

@@ -36,8 +36,7 @@ func (s *snapshot) Query(ctx context.Context, q *rejot.Query, tuples iter.Seq2[[
 	if err != nil {
 		return err
 	}
-	run := &queryRun{snapshot: s, query: q, statement: prepared.Name, yield: yield, row: make([]rejot.Value, 0, len(q.Columns))}
-	run.arrays = make([]arrayLiteral, len(q.Params))
+	run := s.newRun(q, prepared.Name, yield)
 	for tuple, err := range tuples {
 		if err == nil {
 			err = run.add(tuple)
@@ -54,6 +53,10 @@ func (s *snapshot) Query(ctx context.Context, q *rejot.Query, tuples iter.Seq2[[
 	return run.flush(ctx)
 }
 
+func (s *snapshot) newRun(q *rejot.Query, statement string, yield func(rejot.Answer) error) *queryRun {
+	return &queryRun{snapshot: s, query: q, statement: statement, yield: yield, row: make([]rejot.Value, 0, len(q.Columns)), arrays: make([]arrayLiteral, len(q.Params))}
+}
+
 // prepare prepares q in the session where it is not yet.
 func (s *snapshot) prepare(ctx context.Context, q *rejot.Query) (*pgconn.StatementDescription, error) {
 	s.source.mu.Lock()
@@ -67,10 +70,7 @@ func (s *snapshot) prepare(ctx context.Context, q *rejot.Query) (*pgconn.Stateme
 			return nil, err
 		}
 	}
-	if prepared := s.session.statements[q.SQL]; prepared != nil {
-		return prepared, nil
-	}
-	prepared, err := s.session.conn.Prepare(ctx, "q"+strconv.Itoa(len(s.session.statements)), q.SQL, nil)
+	prepared, err := s.session.prepare(ctx, q.SQL)
 	if err != nil {
 		return nil, s.failed(q, err)
 	}
@@ -83,7 +83,6 @@ func (s *snapshot) prepare(ctx context.Context, q *rejot.Query) (*pgconn.Stateme
 		err := rejot.Errorf(rejot.Invalid, "%s: its columns have changed since it was read: a migration has changed a type", q.Name)
 		return nil, rejot.WithMend(err, "check the public schema and its consumers, and start again")
 	}
-	s.session.statements[q.SQL] = prepared
 	return prepared, nil
 }
 
@@ -158,11 +157,7 @@ func (r *queryRun) flush(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
-	params := make([][]byte, len(r.arrays))
-	for i := range r.arrays {
-		params[i] = r.arrays[i].end()
-	}
-	result := r.session.conn.ExecPrepared(ctx, r.statement, params, nil, nil)
+	result := r.session.conn.ExecPrepared(ctx, r.statement, r.params(), nil, nil)
 	var stopped error
 	for stopped == nil && result.NextRow() {
 		stopped = r.answer(result.Values())
@@ -179,6 +174,14 @@ func (r *queryRun) flush(ctx context.Context) error {
 		r.arrays[i].text = r.arrays[i].text[:0]
 	}
 	return stopped
+}
+
+func (r *queryRun) params() [][]byte {
+	params := make([][]byte, len(r.arrays))
+	for i := range r.arrays {
+		params[i] = r.arrays[i].end()
+	}
+	return params
 }
 
 // answer hands one row on.

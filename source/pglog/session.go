@@ -3,6 +3,7 @@ package pglog
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,6 +30,18 @@ type session struct {
 	statements map[string]*pgconn.StatementDescription // by SQL
 }
 
+// prepare prepares a statement where it is not yet.
+func (s *session) prepare(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
+	if known := s.statements[sql]; known != nil {
+		return known, nil
+	}
+	prepared, err := s.conn.Prepare(ctx, "q"+strconv.Itoa(len(s.statements)), sql, nil)
+	if err == nil {
+		s.statements[sql] = prepared
+	}
+	return prepared, err
+}
+
 // A pool keeps a few sessions.
 type pool struct {
 	after context.Context //nolint:containedctx // for what is done when nobody's context is left
@@ -46,7 +59,7 @@ func newPool(after context.Context, dial func(context.Context) (*pgconn.PgConn, 
 
 // take gives a session on which begin went well. One that was idle may have lost its server meanwhile,
 // which is no failure as long as another can be had.
-func (p *pool) take(ctx context.Context, begin func(context.Context, *pgconn.PgConn) error) (*session, error) {
+func (p *pool) take(ctx context.Context, begin func(context.Context, *session) error) (*session, error) {
 	select {
 	case p.room <- struct{}{}:
 	case <-ctx.Done():
@@ -67,7 +80,7 @@ func (p *pool) take(ctx context.Context, begin func(context.Context, *pgconn.PgC
 			}
 			s = &session{conn: conn, statements: map[string]*pgconn.StatementDescription{}}
 		}
-		err = begin(ctx, s.conn)
+		err = begin(ctx, s)
 		if err == nil {
 			return s, nil
 		}
@@ -112,7 +125,7 @@ func (p *pool) give(s *session, well bool) {
 
 // use runs do on a session outside of a transaction; what begins the text of its error.
 func (p *pool) use(ctx context.Context, what string, do func(context.Context, *pgconn.PgConn) error) error {
-	s, err := p.take(ctx, do)
+	s, err := p.take(ctx, func(ctx context.Context, s *session) error { return do(ctx, s.conn) })
 	if err != nil {
 		return named(err, what)
 	}

@@ -12,11 +12,13 @@ import (
 	"rejot.dev/rejot"
 )
 
-// snapshotSQL opens a snapshot and says, in this order, what it sees and how far the log was then or
+// A snapshot is opened and says, in this order, what it sees and how far the log was then or
 // later. The log's end is that of what is written, not of what is flushed: a commit that is not yet
 // flushed can be visible (synchronous_commit=off).
-const snapshotSQL = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.pg_current_wal_insert_lsn()::text`
+const (
+	beginSQL = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
+	seesSQL  = `SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.pg_current_wal_insert_lsn()::text`
+)
 
 // How long a session may take to begin a snapshot and to end it.
 const (
@@ -32,12 +34,19 @@ type snapshot struct {
 	whole   bool     // plans over whole tables are allowed just now
 	through rejot.Place
 	sees    visibility
+	ahead   [][]rejot.Answer
 }
 
 // Snapshot opens a committed state of the source. See rejot.Source.
-func (s *Source) Snapshot(ctx context.Context) (rejot.Snapshot, error) {
+func (s *Source) Snapshot(ctx context.Context, ahead ...rejot.Ask) (rejot.Snapshot, error) {
 	snap := &snapshot{source: s}
-	session, err := s.pool.take(ctx, snap.begin)
+	begin := func(ctx context.Context, session *session) error { return snap.begin(ctx, session, ahead) }
+	session, err := s.pool.take(ctx, begin)
+	if err != nil && len(ahead) > 0 && ctx.Err() == nil { // whatever a question met, Query meets again and can name it
+		*snap = snapshot{source: s}
+		ahead = nil
+		session, err = s.pool.take(ctx, begin)
+	}
 	if err != nil {
 		return nil, named(err, "open a snapshot of "+s.store.Connection.String())
 	}
@@ -46,20 +55,100 @@ func (s *Source) Snapshot(ctx context.Context) (rejot.Snapshot, error) {
 	return snap, nil
 }
 
-func (s *snapshot) begin(ctx context.Context, conn *pgconn.PgConn) error {
-	ctx, cancel := context.WithTimeout(ctx, openWithin)
+// begin opens the snapshot and asks what can be asked without another round trip.
+func (s *snapshot) begin(ctx context.Context, session *session, ahead []rejot.Ask) error {
+	within := openWithin
+	if len(ahead) > 0 {
+		within = silence
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	results, err := conn.Exec(ctx, snapshotSQL).ReadAll()
+	for _, sql := range []string{beginSQL, seesSQL} {
+		if _, err := session.prepare(ctx, sql); err != nil {
+			return err
+		}
+	}
+	pipe := session.conn.StartPipeline(ctx)
+	err := s.pipeline(session, pipe, ahead)
+	if e := pipe.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+func (s *snapshot) pipeline(session *session, pipe *pgconn.Pipeline, ahead []rejot.Ask) error {
+	pipe.SendQueryPrepared(session.statements[beginSQL].Name, nil, nil, nil)
+	pipe.SendQueryPrepared(session.statements[seesSQL].Name, nil, nil, nil)
+	s.ahead = make([][]rejot.Answer, len(ahead))
+	runs := make([]*queryRun, len(ahead))
+	for i, ask := range ahead {
+		prepared := session.statements[ask.Query.SQL]
+		if prepared == nil {
+			continue // the first time it is asked by Query
+		}
+		s.ahead[i] = []rejot.Answer{}
+		runs[i] = s.newRun(ask.Query, prepared.Name, func(a rejot.Answer) error {
+			a.Row = slices.Clone(a.Row)
+			s.ahead[i] = append(s.ahead[i], a)
+			return nil
+		})
+		for _, tuple := range ask.Tuples {
+			if err := runs[i].add(tuple); err != nil {
+				return err
+			}
+		}
+		pipe.SendQueryPrepared(prepared.Name, runs[i].params(), nil, nil)
+	}
+	if err := pipe.Sync(); err != nil {
+		return err
+	}
+	if err := next(pipe, func([][]byte) error { return nil }); err != nil {
+		return err
+	}
+	if err := next(pipe, s.opened); err != nil {
+		return err
+	}
+	for _, run := range runs {
+		if run == nil {
+			continue
+		}
+		if err := next(pipe, run.answer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next reads one statement's rows.
+func next(pipe *pgconn.Pipeline, row func([][]byte) error) error {
+	results, err := pipe.GetResults()
 	if err != nil {
 		return err
 	}
-	row := results[len(results)-1].Rows[0]
+	reader, ok := results.(*pgconn.ResultReader)
+	if !ok {
+		return rejot.Errorf(rejot.Transient, "the server has ended the pipeline")
+	}
+	for err == nil && reader.NextRow() {
+		err = row(reader.Values())
+	}
+	if _, e := reader.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// opened reads what the snapshot sees and how far the log was.
+func (s *snapshot) opened(row [][]byte) (err error) {
 	if s.sees, err = parseVisibility(string(row[0])); err != nil {
 		return err
 	}
 	s.through, err = parsePlace(string(row[1]))
 	return err
 }
+
+// Ahead gives what was asked with the snapshot. See rejot.Snapshot.
+func (s *snapshot) Ahead() [][]rejot.Answer { return s.ahead }
 
 // Through is the place that the log must have been read to before Sees is asked.
 func (s *snapshot) Through() rejot.Place { return s.through }
