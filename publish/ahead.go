@@ -21,7 +21,11 @@ func (p *Pending) Ahead() []rejot.Ask {
 		return nil
 	}
 	asks := make([]rejot.Ask, len(p.pub.slots))
-	seen := map[string]bool{}
+	type ask struct {
+		slot int
+		item string
+	}
+	seen := map[ask]bool{}
 	for i := range p.waiting {
 		for slot, set := range p.waiting[i].keys.sets {
 			if set == nil {
@@ -34,12 +38,12 @@ func (p *Pending) Ahead() []rejot.Ask {
 				if err != nil {
 					return nil // whoever needs it meets the error
 				}
-				id := string(append([]byte{byte(slot), byte(slot >> 8)}, item...))
+				id := ask{slot, string(item)}
 				if seen[id] {
 					continue
 				}
 				seen[id] = true
-				tuple, err := readValues(id[2:], p.pub.slots[slot].width)
+				tuple, err := readValues(id.item, p.pub.slots[slot].width)
 				if err != nil {
 					return nil
 				}
