@@ -19,6 +19,7 @@ type Destination struct {
 	applier   rejot.Applier
 	lazy      rejot.LazyApplier // the applier; nil where what is committed is durable
 	log       *slog.Logger
+	times     times
 	jobs      chan *job
 	calls     chan func()
 	producers []*Producer
@@ -137,7 +138,9 @@ func (d *Destination) write(j *job, moves []rejot.Move) ([]rejot.Outcome, error)
 	if err := failpoint.Hit("apply.before"); err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	outcomes, err := d.applier.Apply(j.ctx, moves, j.batch)
+	d.times.since(stageApply, began)
 	if err != nil {
 		return nil, err
 	}

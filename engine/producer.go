@@ -31,6 +31,7 @@ type Producer struct {
 	pool *spill.Pool
 	log  *slog.Logger
 
+	times   times
 	begun   bool          // a session has; of the goroutine that runs it
 	wake    chan struct{} // room for one
 	resumed chan struct{} // room for one

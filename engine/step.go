@@ -46,7 +46,8 @@ func (s *session) loop(ctx context.Context, read chan error) error {
 			}
 			continue
 		}
-		timer := time.NewTimer(s.untilDue(time.Now()))
+		began := time.Now()
+		timer := time.NewTimer(s.untilDue(began))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -60,6 +61,7 @@ func (s *session) loop(ctx context.Context, read chan error) error {
 		case <-timer.C:
 		}
 		timer.Stop()
+		p.times.since(stageWaiting, began)
 	}
 }
 
@@ -207,6 +209,7 @@ func (s *session) step(ctx context.Context) (worked bool, err error) {
 func (s *session) cut(ctx context.Context) (rejot.Snapshot, *publish.Cut, error) {
 	s.cutting.Lock()
 	defer s.cutting.Unlock()
+	defer s.producer.times.since(stageAlignment, time.Now())
 	asks := s.pending.Ahead()
 	snap, err := s.producer.src.Snapshot(ctx, asks...)
 	if err != nil {
@@ -367,7 +370,10 @@ func (s *session) evaluate(ctx context.Context, snap rejot.Snapshot, b *shared, 
 			}
 		}
 	}
-	err := s.pub.Evaluate(ctx, snap, works, b.events)
+	began := time.Now()
+	leading, err := s.pub.Evaluate(ctx, snap, works, b.events)
+	s.producer.times[stageKeys].Add(int64(leading))
+	s.producer.times[stageEvaluation].Add(int64(time.Since(began) - leading))
 	if err == nil {
 		b.events.Finish(nil)
 		return nil

@@ -8,6 +8,7 @@ type Status struct {
 	Manifests []string   `json:"manifests"`
 	Started   time.Time  `json:"started,omitzero"`
 	Pipelines []Pipeline `json:"pipelines"`
+	Stages    []Stage    `json:"stages,omitempty"`
 }
 
 // A Pipeline tells how one consumer schema stands.
@@ -30,6 +31,12 @@ type Pipeline struct {
 	Error        string    `json:"error,omitempty"`
 	Mend         string    `json:"mend,omitempty"`
 	RetryAt      time.Time `json:"retryAt,omitzero"`
+}
+
+// A Stage is how long the program has been at a part of its work since it began, over all pipelines. Stages overlap.
+type Stage struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
 }
 
 // A Way tells how one of a consumer's statements is run: "set" (one statement for many rows), "block" (a loop that

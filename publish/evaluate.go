@@ -5,14 +5,21 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"time"
 
 	"rejot.dev/rejot"
 	"rejot.dev/rejot/internal/spill"
 )
 
-// evaluateChunk is how many keys go to the source at once: where its round trip no longer counts
-// and its memory does not yet.
-const evaluateChunk = 1000
+// How many keys go to the source at once: so many that the round trip does not count, so few that the destination has
+// work meanwhile. Where a chunk takes less or more than the times below, the next has twice or half its keys.
+const (
+	firstChunk    = 1000
+	smallestChunk = 100
+	largestChunk  = 5000
+	chunkAtLeast  = 10 * time.Millisecond
+	chunkAtMost   = 100 * time.Millisecond
+)
 
 // A Work is a set of keys to evaluate, for one consumer or, where For is empty, for everyone.
 type Work struct {
@@ -25,16 +32,17 @@ type Work struct {
 // unfinished. A ViewError says that one view failed; the events are then incomplete and useless.
 //
 // The work for everyone, if there is one, comes first; a key that it has is left out of the others.
-func (p *Publisher) Evaluate(ctx context.Context, snap rejot.Snapshot, works []Work, out *Events) error {
+// leading is how long it took to find the keys.
+func (p *Publisher) Evaluate(ctx context.Context, snap rejot.Snapshot, works []Work, out *Events) (leading time.Duration, err error) {
 	for view := range p.views {
-		if err := p.evaluateView(ctx, snap, view, works, out); err != nil {
-			return p.viewError(view, err)
+		if err := p.evaluateView(ctx, snap, view, works, out, &leading); err != nil {
+			return leading, p.viewError(view, err)
 		}
 	}
-	return nil
+	return leading, nil
 }
 
-func (p *Publisher) evaluateView(ctx context.Context, snap rejot.Snapshot, view int, works []Work, out *Events) error {
+func (p *Publisher) evaluateView(ctx context.Context, snap rejot.Snapshot, view int, works []Work, out *Events, leading *time.Duration) error {
 	var everyone *spill.Set
 	for _, w := range works {
 		if w.Want != nil && !w.Want(view) {
@@ -45,7 +53,9 @@ func (p *Publisher) evaluateView(ctx context.Context, snap rejot.Snapshot, view 
 				return err
 			}
 		}
+		began := time.Now()
 		keys, owned, err := p.resolve(ctx, snap, view, w.Keys)
+		*leading += time.Since(began)
 		if err != nil {
 			return err
 		}
@@ -68,15 +78,17 @@ func (e *evaluation) runAll(ctx context.Context, keys, but *spill.Set) error {
 	if keys == nil {
 		return nil
 	}
-	chunk := make([][]rejot.Value, 0, min(evaluateChunk, keys.Len()))
+	chunk := make([][]rejot.Value, 0, min(e.chunk, keys.Len()))
 	for tuple, err := range tuples(difference(keys, but), len(e.views[e.view].Key)) {
 		if err != nil {
 			return err
 		}
-		if chunk = append(chunk, tuple); len(chunk) == evaluateChunk {
+		if chunk = append(chunk, tuple); len(chunk) >= e.chunk {
+			began := time.Now()
 			if err := e.run(ctx, chunk); err != nil {
 				return err
 			}
+			e.adapt(time.Since(began))
 			chunk = chunk[:0]
 		}
 	}
@@ -84,6 +96,16 @@ func (e *evaluation) runAll(ctx context.Context, keys, but *spill.Set) error {
 		return nil
 	}
 	return e.run(ctx, chunk)
+}
+
+// adapt sizes the next chunk by the time that a full one took.
+func (p *Publisher) adapt(took time.Duration) {
+	switch {
+	case took < chunkAtLeast:
+		p.chunk = min(2*p.chunk, largestChunk)
+	case took > chunkAtMost:
+		p.chunk = max(p.chunk/2, smallestChunk)
+	}
 }
 
 // resolve gives the keys of a view that k affects, each once: what is known directly, what the

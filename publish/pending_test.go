@@ -109,7 +109,7 @@ func evaluate(t interface {
 }, p *publish.Publisher, s rejot.Snapshot, works ...publish.Work,
 ) []string {
 	events := p.NewEvents()
-	err := p.Evaluate(t.Context(), s, works, events)
+	_, err := p.Evaluate(t.Context(), s, works, events)
 	events.Finish(err)
 	var texts []string
 	for ev, err := range events.Batch(t.Context(), rejot.Position{}).Events {

@@ -18,6 +18,7 @@ type Publisher struct {
 	pool   *spill.Pool
 	slots  []slot
 	tables map[contract.TableName][]route
+	chunk  int // how many keys the next chunk of an evaluation has; of the goroutine that evaluates
 }
 
 // A slot is a kind of tuple: the keys of a view, or the images of a route that a statement leads to keys.
@@ -36,7 +37,7 @@ type route struct {
 
 // New makes a publisher of source's views. Its sets and events spill into pool.
 func New(source string, views []*contract.View, pool *spill.Pool) *Publisher {
-	p := &Publisher{source: source, views: views, pool: pool, tables: map[contract.TableName][]route{}}
+	p := &Publisher{source: source, views: views, pool: pool, tables: map[contract.TableName][]route{}, chunk: firstChunk}
 	for i, v := range views {
 		p.shapes = append(p.shapes, v.Shape)
 		direct := p.addSlot(slot{view: i, width: len(v.Key)})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -36,6 +37,7 @@ type Applier struct {
 	after      context.Context //nolint:containedctx // for saying goodbye when the caller's has ended
 	deferrable bool            // some constraint of the database is
 	single     bool            // run this batch row by row
+	committing atomic.Int64    // nanoseconds
 	lazy       bool            // commits do not wait for the server's disk
 	marks      []mark          // of this session, in order
 	durable    map[string]rejot.Cursor
@@ -97,6 +99,10 @@ func (a *Applier) Check(consumer string, s *rejot.Shape) error {
 	}
 	return t.Check(s)
 }
+
+// Committing is how long the applier has waited for commits, once it had nothing more to send. It may be called from
+// any goroutine.
+func (a *Applier) Committing() time.Duration { return time.Duration(a.committing.Load()) }
 
 // Ways tells how a consumer's statements are run. It may be called from any goroutine.
 func (a *Applier) Ways(consumer string) []apply.Way {

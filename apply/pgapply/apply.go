@@ -2,6 +2,7 @@ package pgapply
 
 import (
 	"context"
+	"time"
 
 	"rejot.dev/rejot"
 	"rejot.dev/rejot/apply"
@@ -29,7 +30,10 @@ func (a *Applier) attempt(ctx context.Context, run *apply.Run) (err error) {
 			return err
 		}
 	}
-	if err := a.landed(f, 0); err != nil {
+	began := time.Now()
+	err = a.landed(f, 0)
+	a.committing.Add(int64(time.Since(began)))
+	if err != nil {
 		return err
 	}
 	if err := a.note(f, run); err != nil {

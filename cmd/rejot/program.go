@@ -222,6 +222,9 @@ func (p *program) close() error {
 // Status tells how the program stands, for the API.
 func (p *program) Status() httpapi.Status {
 	s := httpapi.Status{State: "started", Manifests: p.manifests, Started: p.started, Pipelines: []httpapi.Pipeline{}}
+	for _, g := range p.engine.Stages() {
+		s.Stages = append(s.Stages, httpapi.Stage{Name: g.Name, Seconds: g.Time.Seconds()})
+	}
 	for _, l := range p.engine.Status() {
 		line := httpapi.Pipeline{
 			Consumer: l.Consumer, PublicSchema: fmt.Sprintf("%s %d.%d", l.Schema.Name, l.Schema.Major, l.Schema.Minor), Source: l.Source,
