@@ -9,7 +9,7 @@ VULN     := $(TOOLS)/govulncheck-$(GOVULNCHECK)
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test servers lint fmt fuzz demo clean
+.PHONY: help build test servers lint fmt fuzz bench demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -18,7 +18,7 @@ build: ## bin/rejot, one static program
 	CGO_ENABLED=0 go build -trimpath -o bin/rejot ./cmd/rejot
 
 test: servers ## all tests, against real databases, with the race detector
-	go test -count=1 -race -p 2 -timeout 15m ./...
+	go test -count=1 -race -p 2 -timeout 30m ./...
 
 servers: ## the database servers that tests and the demo start for themselves
 	scripts/servers
@@ -35,6 +35,10 @@ fmt: $(LINTER) ## format the code as lint wants it
 
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	scripts/fuzz $(FUZZTIME)
+
+bench: ## ReJot beside Postgres' own replication, in about half an hour; BENCH="-only big -rounds 1" for a part
+	scripts/servers
+	go run ./bench $(BENCH)
 
 demo: ## see it work, on private servers that are gone afterwards
 	KEEP=$(KEEP) scripts/demo

@@ -66,7 +66,7 @@ var modules = map[string][]string{
 	"github.com/cenkalti/backoff":              {"engine", "cmd/rejot"},
 	"github.com/spf13/cobra":                   {"cmd/rejot"},
 	"github.com/spf13/pflag":                   {"cmd/rejot"},
-	"github.com/jedib0t/go-pretty":             {"cmd/rejot", "examples/..."},
+	"github.com/jedib0t/go-pretty":             {"cmd/rejot", "examples/...", "bench/..."},
 	"golang.org/x/term":                        {"cmd/rejot"},
 	"github.com/evanw/esbuild":                 {"contract/collect"},
 	"github.com/dop251/goja":                   {"contract/collect"},
@@ -77,7 +77,7 @@ var modules = map[string][]string{
 	"github.com/google/go-cmp":                 {},
 	"pgregory.net/rapid":                       {},
 	"go.uber.org/goleak":                       {},
-	"github.com/rogpeppe/go-internal":          {},
+	"github.com/rogpeppe/go-internal":          {"cmd/rejot"},
 }
 
 // implementations of the interfaces in flow.go.
