@@ -46,6 +46,7 @@ func newRootCommand(a *app) *cobra.Command {
 		newSyncCommand(a),
 		newStatusCommand(a),
 		newResumeCommand(a),
+		newDiffCommand(a),
 		newBackfillCommand(a),
 		newDownCommand(a),
 	)
