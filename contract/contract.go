@@ -88,8 +88,8 @@ type PublicSchema struct {
 
 // An Upcast serves consumers of an older major version from the queries of this one.
 type Upcast struct {
-	From int    // the older major version
-	SQL  string // the older version's output columns, as expressions over this one's
+	From int    `json:"from"` // the older major version
+	SQL  string `json:"sql"`  // the older version's output columns, as expressions over this one's
 }
 
 // Upcasted is the older major version that p can still serve, nil where it cannot.
