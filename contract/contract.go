@@ -181,7 +181,7 @@ func (c *Consumer) String() string { return "consumer schema " + c.Name }
 // MayUse reports whether a statement of c may use a field: its text has a placeholder of that name, maybe in a comment.
 func (c *Consumer) MayUse(field string) bool {
 	all := c.SQL + " " + c.DeleteSQL + " " + c.TruncateSQL
-	return strings.Contains(all, ":"+field) || strings.Contains(all, `:"`) || strings.Contains(all, "$1")
+	return strings.Contains(all, ":"+field) || strings.Contains(all, "$1")
 }
 
 // Reads reports whether c subscribes to a public schema.
