@@ -22,7 +22,7 @@ import (
 type firstContract struct {
 	table    string // as the server names it
 	name     string // of the public schema
-	columns  []postgres.TableColumn
+	columns  []postgres.KeyedColumn
 	source   contract.Connection
 	to       contract.Connection // zero: no consumer schema
 	manifest string              // its slug
@@ -115,14 +115,14 @@ func indent(text string) string {
 	return "       " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n       ")
 }
 
-func (f *firstContract) key() []postgres.TableColumn {
-	var key []postgres.TableColumn
+func (f *firstContract) key() []postgres.KeyedColumn {
+	var key []postgres.KeyedColumn
 	for _, c := range f.columns {
 		if c.Key > 0 {
 			key = append(key, c)
 		}
 	}
-	slices.SortFunc(key, func(a, b postgres.TableColumn) int { return a.Key - b.Key })
+	slices.SortFunc(key, func(a, b postgres.KeyedColumn) int { return a.Key - b.Key })
 	return key
 }
 

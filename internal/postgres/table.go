@@ -10,8 +10,8 @@ import (
 	"rejot.dev/rejot/contract"
 )
 
-// A TableColumn is one column of a table.
-type TableColumn struct {
+// A KeyedColumn is one column of a table, with its place in the key.
+type KeyedColumn struct {
 	Name    string
 	Type    string // as the server writes it: numeric(10,2)
 	NotNull bool
@@ -20,7 +20,7 @@ type TableColumn struct {
 
 // ReadTable gives the columns of a table, whose name may be qualified and quoted as SQL has it, and the name that the server gives it.
 // Code NotFound: there is no such table.
-func ReadTable(ctx context.Context, c contract.Connection, table string) (name string, columns []TableColumn, err error) {
+func ReadTable(ctx context.Context, c contract.Connection, table string) (name string, columns []KeyedColumn, err error) {
 	conn, err := Dial(ctx, c, Options{Application: "init", Settings: map[string]string{"default_transaction_read_only": "on", "statement_timeout": "10s"}})
 	if err != nil {
 		return "", nil, err
@@ -39,7 +39,7 @@ func ReadTable(ctx context.Context, c contract.Connection, table string) (name s
 		if err != nil {
 			return "", nil, rejot.Errorf(rejot.Corrupt, "read table %s: %w", table, err)
 		}
-		columns = append(columns, TableColumn{Name: string(row[1]), Type: string(row[2]), NotNull: string(row[3]) == "t", Key: key})
+		columns = append(columns, KeyedColumn{Name: string(row[1]), Type: string(row[2]), NotNull: string(row[3]) == "t", Key: key})
 	}
 	return string(rows[0][0]), columns, nil
 }
