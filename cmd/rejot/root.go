@@ -43,6 +43,7 @@ func newRootCommand(a *app) *cobra.Command {
 		newInitCommand(a),
 		newManifestCommand(a),
 		newWorkspaceCommand(a),
+		newCollectCommand(a),
 		newSyncCommand(a),
 		newStatusCommand(a),
 		newResumeCommand(a),
