@@ -164,7 +164,7 @@ func (c *collector) hand() {
 	if !c.yield(c.chunk, nil) {
 		c.over = true
 	}
-	c.chunk, c.slab, c.bytes = &Chunk{Ops: make([]Op, 0, len(c.chunk.Ops))}, nil, 0
+	c.chunk, c.slab, c.bytes = &Chunk{Ops: make([]Op, 0, len(c.chunk.Ops))}, make([]rejot.Value, 0, len(c.slab)), 0
 }
 
 // event adds what one event is to one consumer.
