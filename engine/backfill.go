@@ -17,12 +17,12 @@ type fill struct {
 	queries string // that rows which are not reached yet are of; empty: none that is known
 }
 
-// backfill asks for the next keys of each consumer that has some to come and no job on its way.
+// backfill asks for the next keys of each consumer that has some to come.
 func (s *session) backfill(ctx context.Context, snap rejot.Snapshot, ready []*consumer) (map[*consumer]*fill, error) {
 	fills := map[*consumer]*fill{}
 	for _, c := range ready {
 		s.producer.mu.Lock()
-		from, chunk, wait := c.next, c.chunk, c.next.Backfill.Done || c.jobs > 0
+		from, chunk, wait := c.next, c.chunk, c.next.Backfill.Done
 		s.producer.mu.Unlock()
 		if wait {
 			continue

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"rejot.dev/rejot"
 	"rejot.dev/rejot/publish"
@@ -53,5 +54,6 @@ type job struct {
 // A part is one consumer's place in a job.
 type part struct {
 	*consumer
-	move rejot.Move
+	move  rejot.Move
+	begun time.Time
 }

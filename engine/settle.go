@@ -53,7 +53,7 @@ func (p *Producer) applied(j *job, parts []part, outcomes []rejot.Outcome) {
 			p.log.Warn("consumer left behind", "consumer", part.ID(), "state", string(part.state), "error", o.Err)
 			continue
 		}
-		part.adapt(now, part.move)
+		part.adapt(now.Sub(part.begun), part.move)
 		part.at = part.move.To
 		part.settled()
 		part.upserts += o.Upserts
@@ -67,11 +67,11 @@ func (p *Producer) applied(j *job, parts []part, outcomes []rejot.Outcome) {
 }
 
 // adapt lets the backfill's piece follow the time that the last one took.
-func (c *consumer) adapt(now time.Time, m rejot.Move) {
-	if m.From.Backfill.Done || c.jobs > 0 {
+func (c *consumer) adapt(took time.Duration, m rejot.Move) {
+	if m.From.Backfill.Done {
 		return
 	}
-	switch took := now.Sub(c.moved); {
+	switch {
 	case took < chunkAim/2:
 		c.chunk = min(2*c.chunk, largestChunk)
 	case took > 2*chunkAim:

@@ -156,7 +156,7 @@ func (s *session) look(now time.Time) plan {
 			continue
 		}
 		pl.ready = append(pl.ready, c)
-		pl.need = pl.need || !c.owed.Empty(nil) || s.idleDue(c, reached, now) || (!c.next.Backfill.Done && c.jobs == 0)
+		pl.need = pl.need || !c.owed.Empty(nil) || s.idleDue(c, reached, now) || !c.next.Backfill.Done
 	}
 	if waiting && len(pl.ready) > 0 && (fresh || !now.Before(s.again)) {
 		pl.need = true
@@ -357,7 +357,7 @@ func (s *session) join(c *consumer, j *job, cut *publish.Cut, f *fill, to rejot.
 	}
 	c.next, c.moved = move.To, now
 	c.jobs++
-	j.parts = append(j.parts, part{consumer: c, move: move})
+	j.parts = append(j.parts, part{consumer: c, move: move, begun: now})
 	return nil
 }
 
