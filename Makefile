@@ -22,6 +22,7 @@ test: servers ## all tests, against real databases, with the race detector
 
 servers: ## the database servers that tests and the demo start for themselves
 	scripts/servers
+	scripts/typescript
 	@if command -v npm >/dev/null; then scripts/servers --versions 13,14,16,17,18; \
 	else echo "no npm: tests against other versions of Postgres are skipped"; fi
 

@@ -66,7 +66,8 @@ type Cursor struct {
 	Source   string   // the data store that its rows come from
 	Position Position // of the last batch that is applied; zero: none yet, and no row either
 	Backfill Backfill
-	Contract string // fingerprint of the public schema's SQL that the rows were written with
+	Contract string // fingerprint of the public schema's SQL that rows are written with
+	Queries  string // the SQL itself, as the contract writes it, that all rows were last written with; empty where there is none
 }
 
 // A Move takes a cursor from where it is to where it will be. From is compared with what the

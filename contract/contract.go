@@ -5,8 +5,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"rejot.dev/rejot"
+	"rejot.dev/rejot/internal/sqltext"
 )
 
 // A Connection is where a database is. It prints without its secrets.
@@ -81,6 +83,34 @@ type PublicSchema struct {
 	OutputSchema    json.RawMessage
 	DefinitionFile  string
 	Transformations []Transformation
+	Upcasts         []Upcast
+}
+
+// An Upcast serves consumers of an older major version from the queries of this one.
+type Upcast struct {
+	From int    `json:"from"` // the older major version
+	SQL  string `json:"sql"`  // the older version's output columns, as expressions over this one's
+}
+
+// Upcasted is the older major version that p can still serve, nil where it cannot.
+func (p *PublicSchema) Upcasted(major int) *PublicSchema {
+	for _, u := range p.Upcasts {
+		if u.From != major {
+			continue
+		}
+		old := *p
+		old.Ref.Major, old.Ref.Minor, old.Upcasts, old.Transformations = major, 0, nil, nil
+		for _, t := range p.Transformations {
+			text := t.SQL
+			if st, err := sqltext.Parse(sqltext.Postgres, text); err == nil {
+				text = st.Text // without a semicolon; what cannot be read is refused where it is resolved
+			}
+			t.SQL = fmt.Sprintf("SELECT %s FROM (\n%s\n) AS v%d", u.SQL, text, p.Ref.Major)
+			old.Transformations = append(old.Transformations, t)
+		}
+		return &old
+	}
+	return nil
 }
 
 // String names the schema and its version for people.
@@ -88,14 +118,43 @@ func (p *PublicSchema) String() string {
 	return fmt.Sprintf("public schema %s %d.%d", p.Ref.Name, p.Ref.Major, p.Ref.Minor)
 }
 
-// Fingerprint tells two texts of the schema's queries apart; a cursor keeps the one it was written with.
-func (p *PublicSchema) Fingerprint() string {
-	h := sha256.New()
-	enc := json.NewEncoder(h)
-	for _, t := range p.Transformations {
-		_ = enc.Encode([]any{t.Table, t.SQL, t.Params, t.Keys, t.Rows}) // a hash takes every write, and these types always encode
+// Queries is the text of all that decides which rows the schema has; a cursor keeps the one it was written with.
+func (p *PublicSchema) Queries() string {
+	list := make([]query, len(p.Transformations))
+	for i, t := range p.Transformations {
+		list[i] = query{t.Table, t.SQL, t.Params, t.Keys, t.Rows}
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	text, _ := json.Marshal(list) // these types always encode
+	return string(text)
+}
+
+// WithQueries is the schema as it was when its Queries were text.
+func (p *PublicSchema) WithQueries(text string) (*PublicSchema, error) {
+	var list []query
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, rejot.Errorf(rejot.Corrupt, "%s: its queries of before: %w", p, err)
+	}
+	old := *p
+	old.Transformations = nil
+	for _, q := range list {
+		old.Transformations = append(old.Transformations, Transformation{Operations: []string{"insert"}, Table: q.Table, SQL: q.SQL, Params: q.Params, Keys: q.Keys, Rows: q.Rows})
+	}
+	return &old, nil
+}
+
+// query is a transformation, as Queries writes it.
+type query struct {
+	Table  string            `json:"table"`
+	SQL    string            `json:"sql"`
+	Params map[string]string `json:"params,omitempty"`
+	Keys   string            `json:"keys,omitempty"`
+	Rows   string            `json:"rows,omitempty"`
+}
+
+// Fingerprint tells two texts of Queries apart.
+func (p *PublicSchema) Fingerprint() string {
+	sum := sha256.Sum256([]byte(p.Queries()))
+	return hex.EncodeToString(sum[:8])
 }
 
 // A Consumer is a consumer schema: the statements that write a public schema's rows into a destination.
@@ -118,6 +177,12 @@ func (c *Consumer) ID() string { return c.Manifest + "/" + c.Name }
 
 // String names the consumer for people.
 func (c *Consumer) String() string { return "consumer schema " + c.Name }
+
+// MayUse reports whether a statement of c may use a field: its text has a placeholder of that name, maybe in a comment.
+func (c *Consumer) MayUse(field string) bool {
+	all := c.SQL + " " + c.DeleteSQL + " " + c.TruncateSQL
+	return strings.Contains(all, ":"+field) || strings.Contains(all, "$1")
+}
 
 // Reads reports whether c subscribes to a public schema.
 func (c *Consumer) Reads(r rejot.Ref) bool {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -57,6 +56,7 @@ func (r *reader) typed(t *testing.T, command string) string {
 	if strings.HasPrefix(command, "bin/rejot down") || strings.HasPrefix(command, "bin/rejot backfill") {
 		command += " --yes" // nobody is there to be asked
 	}
+	command = strings.ReplaceAll(command, " NAME", " item-to-reports-db")
 	return strings.Replace(command, "bin/rejot", binary(t), 1)
 }
 
@@ -80,33 +80,13 @@ func (r *reader) types(t *testing.T, command string) {
 	}
 	cmd := exec.Command("sh", "-c", r.typed(t, command))
 	cmd.Dir, cmd.Env = r.dir, r.env()
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)
 	}
-}
-
-// addContract does what the tour's third step says: a public schema and a consumer schema, by hand.
-func (r *reader) addContract(t *testing.T) {
-	t.Helper()
-	path := filepath.Join(r.dir, "rejot-manifest.json")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var m object
-	if err := json.Unmarshal(text, &m); err != nil {
-		t.Fatal(err)
-	}
-	schema := publicSchema("item", "item", itemQuery)
-	schema["source"] = object{"dataStoreSlug": "shop-db"}
-	consumer := consumerSchema("NAME", "item", "reports-db", "postgres", itemUpsert, itemDelete)
-	consumer["sourceManifestSlug"] = "shop"
-	m["publicSchemas"], m["consumerSchemas"] = []object{schema}, []object{consumer}
-	if text, err = json.MarshalIndent(m, "", "  "); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
+	if _, table, found := strings.Cut(string(out), "CREATE TABLE"); found {
+		end := strings.Index(table, ");")
+		r.to.Exec(t, "CREATE TABLE"+table[:end+1]) // as the reader is told
 	}
 }
 
@@ -115,15 +95,11 @@ func (r *reader) addContract(t *testing.T) {
 func TestTheDocumentedCommandsWork(t *testing.T) {
 	r := &reader{dir: t.TempDir(), from: dbtest.Postgres(t).NewDatabase(t), to: dbtest.Postgres(t).NewDatabase(t)}
 	r.from.Exec(t, itemTable, itemRows)
-	r.to.Exec(t, itemDest)
 	for _, command := range documented(t, "README.md") {
-		if strings.HasPrefix(command, "bin/rejot sync ") {
-			r.addContract(t)
-		}
 		r.types(t, command)
 	}
 	r.from.Exec(t, `UPDATE item SET name = 'changed' WHERE id = 1`)
-	sameRows(t, r.from, itemSource, r.to, itemAtEnd)
+	sameRows(t, r.from, itemSource, r.to, itemSource)
 	r.program.stop()
 	for _, command := range documented(t, "docs/operations.md") {
 		r.types(t, command)

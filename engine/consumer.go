@@ -36,7 +36,8 @@ type consumer struct {
 	owed  *publish.Keys
 	jobs  int // on their way
 	moved time.Time
-	chunk int // how many keys its backfill takes at once
+	chunk int  // how many keys its backfill takes at once
+	whole bool // its rows cannot be compared with those by the SQL of before; of the goroutine that makes batches
 
 	state   State
 	err     error
@@ -60,6 +61,20 @@ func (c *consumer) ready(now time.Time) bool {
 	default:
 		return true
 	}
+}
+
+// renew puts next where at is. Where the contract's SQL is another one than that of the cursor, its rows are gone through:
+// all are written again where not all are of one known SQL, else those that differ by the two.
+func (c *consumer) renew() {
+	c.next = c.at
+	now := c.schema.Fingerprint()
+	if c.at.Contract == now {
+		return
+	}
+	if !c.at.Backfill.Done {
+		c.next.Queries = ""
+	}
+	c.next.Contract, c.next.Backfill = now, rejot.Backfill{}
 }
 
 // fail notes why it stands still, and until when.

@@ -68,6 +68,12 @@ func (i interrupted) Begin(ctx context.Context, tables []contract.TableName, old
 // called when the log is first begun.
 func pipeline(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan, by func()) *engine.Engine {
 	t.Helper()
+	return pipelineOf(t, from, to, plan, by, `SELECT id, name FROM item WHERE id = :id`)
+}
+
+// pipelineOf is a pipeline of a query of its own.
+func pipelineOf(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan, by func(), query string) *engine.Engine {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	src, err := pglog.Open(t.Context(), pglog.Config{Store: contract.DataStore{Connection: connectionOf(from), SlotName: "slot_" + from.Name, PublicationName: "p"}, Log: log})
 	if err != nil {
@@ -75,7 +81,7 @@ func pipeline(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan, by 
 	}
 	schema := &contract.PublicSchema{
 		Ref: rejot.Ref{Manifest: "m", Name: "item", Major: 1}, Source: "from",
-		Transformations: []contract.Transformation{{Operations: []string{"insert"}, Table: "item", SQL: `SELECT id, name FROM item WHERE id = :id`}},
+		Transformations: []contract.Transformation{{Operations: []string{"insert"}, Table: "item", SQL: query}},
 	}
 	consumer := &contract.Consumer{
 		Manifest: "m", Name: "c", SourceManifest: "m", Schema: "item", Major: 1, Destination: "to",
@@ -203,4 +209,48 @@ func TestACrashOfTheDestinationThatUndoesCommitsLosesNothing(t *testing.T) {
 		equal(t, from, to, e)
 	}
 	stop()
+}
+
+// TestAChangedSQLWritesTheRowsThatDiffer counts what the destination is sent when the contract's SQL changes under one
+// version, also where the program ends on the way.
+func TestAChangedSQLWritesTheRowsThatDiffer(t *testing.T) {
+	from, to := dbtest.Postgres(t).NewDatabase(t), dbtest.Postgres(t).NewDatabase(t)
+	from.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text, other text)`, `INSERT INTO item SELECT i, 'x', CASE WHEN i % 100 = 0 THEN 'y' ELSE 'x' END FROM generate_series(1, 5000) i`)
+	to.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text)`, `CREATE TABLE written (id int, op text)`,
+		`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO written VALUES (coalesce(NEW.id, OLD.id), TG_OP); RETURN NULL; END $$`,
+		`CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON item FOR EACH ROW EXECUTE FUNCTION note()`)
+	for _, c := range []struct {
+		name, query, atSource string
+		want                  string // upserts and deletes; empty: not counted
+	}{
+		{"the first one", `SELECT id, name FROM item WHERE id = :id`, `SELECT id, name FROM item ORDER BY id`, ""},
+		{"another expression", `SELECT id, other AS name FROM item WHERE id = :id`, `SELECT id, other FROM item ORDER BY id`, "[[50 0]]"},
+		{"the same in other words", `SELECT i.other AS name, i.id FROM item i WHERE i.id = :id`, `SELECT id, other FROM item ORDER BY id`, "[[0 0]]"},
+		{"a filter", `SELECT id, other AS name FROM item WHERE id = :id AND id % 1000 <> 0`, `SELECT id, other FROM item WHERE id % 1000 <> 0 ORDER BY id`, "[[0 5]]"},
+		{"a field that nobody uses", `SELECT id, other AS name, name AS unused FROM item WHERE id = :id AND id % 1000 <> 0`, `SELECT id, other FROM item WHERE id % 1000 <> 0 ORDER BY id`, "[[0 0]]"},
+		{"no filter", `SELECT id, other AS name FROM item WHERE id = :id`, `SELECT id, other FROM item ORDER BY id`, "[[5 0]]"},
+	} {
+		to.Exec(t, `TRUNCATE written`)
+		for _, stopsEarly := range []bool{true, false} {
+			e := pipelineOf(t, from, to, &failpoint.Plan{}, nil, c.query)
+			stop := running(t, e)
+			dbtest.Eventually(t, 60*time.Second, func() (bool, string) {
+				s := e.Status()[0]
+				if s.State == engine.Stopped {
+					t.Fatalf("%s: %v", c.name, s.Err)
+				}
+				return s.Backfill.Done && s.Lag == 0 || stopsEarly && s.Backfill.Rows > 0, fmt.Sprintf("%s: %+v", c.name, s)
+			})
+			if !stopsEarly {
+				dbtest.Eventually(t, 60*time.Second, func() (bool, string) {
+					return fmt.Sprint(to.Query(t, `SELECT id, name FROM item ORDER BY id`)) == fmt.Sprint(from.Query(t, c.atSource)), c.name + ": the ends differ"
+				})
+			}
+			stop()
+		}
+		got := fmt.Sprint(to.Query(t, `SELECT count(*) FILTER (WHERE op <> 'DELETE'), count(*) FILTER (WHERE op = 'DELETE') FROM written`))
+		if c.want != "" && got != c.want {
+			t.Errorf("%s: written %s, want %s", c.name, got, c.want)
+		}
+	}
 }

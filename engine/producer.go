@@ -166,9 +166,10 @@ type session struct {
 	pending  *publish.Pending
 	last     rejot.Position // of the last batch
 	broken   map[*contract.PublicSchema]error
-	cutting  sync.Mutex // a snapshot that is cut at is opened and cut under it, so that cuts are in the snapshots' order
-	hidden   time.Time  // since when a committed transaction is not visible
-	again    time.Time  // not before then is it looked for again
+	old      map[*consumer][]*contract.View // by the SQL that their rows are of
+	cutting  sync.Mutex                     // a snapshot that is cut at is opened and cut under it, so that cuts are in the snapshots' order
+	hidden   time.Time                      // since when a committed transaction is not visible
+	again    time.Time                      // not before then is it looked for again
 }
 
 func (p *Producer) runSession(ctx context.Context) error {
@@ -227,7 +228,7 @@ func (p *Producer) begin(ctx context.Context) (*session, rejot.Position, error) 
 	if err := p.readCursors(ctx); err != nil {
 		return nil, rejot.Position{}, err
 	}
-	s := &session{producer: p, ctx: ctx, broken: map[*contract.PublicSchema]error{}}
+	s := &session{producer: p, ctx: ctx, broken: map[*contract.PublicSchema]error{}, old: map[*consumer][]*contract.View{}}
 	views, err := s.resolve(ctx)
 	if err != nil {
 		return nil, rejot.Position{}, err
@@ -254,10 +255,7 @@ func (p *Producer) begin(ctx context.Context) (*session, rejot.Position, error) 
 			place = c.at.Position.Horizon
 		}
 		since = append(since, publish.Since{Consumer: c.ID(), Place: place})
-		c.next = c.at
-		if c.at.Contract != c.schema.Fingerprint() {
-			c.next.Contract, c.next.Backfill = c.schema.Fingerprint(), rejot.Backfill{}
-		}
+		c.renew()
 		if c.known && (c.outside || c.state == Starting) && s.broken[c.schema] == nil {
 			c.well(time.Now())
 		}

@@ -29,11 +29,7 @@ func (p *Producer) admit(j *job) []part {
 
 // oweJob makes a job's keys owed to a consumer that did not get them.
 func (p *Producer) oweJob(j *job, c *consumer) {
-	c.next = c.at
-	c.next.Contract = c.schema.Fingerprint()
-	if c.at.Contract != c.next.Contract {
-		c.next.Backfill = rejot.Backfill{}
-	}
+	c.renew()
 	if p.session != j.session {
 		return // the log after the cursor has them
 	}
@@ -130,7 +126,8 @@ func (p *Producer) found(d *Destination, cursors []rejot.Cursor, begin bool) {
 			continue
 		}
 		waiting := !c.known
-		c.at, c.next, c.known = at, at, begin || !undone
+		c.at, c.known = at, begin || !undone
+		c.renew()
 		if begin {
 			c.safe = rejot.Position{}
 		}
@@ -138,10 +135,6 @@ func (p *Producer) found(d *Destination, cursors []rejot.Cursor, begin bool) {
 		if !c.known {
 			p.undone = true
 			continue
-		}
-		c.next.Contract = c.schema.Fingerprint()
-		if at.Contract != c.next.Contract {
-			c.next.Backfill = rejot.Backfill{}
 		}
 		if first {
 			c.moved = now

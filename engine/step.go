@@ -344,13 +344,16 @@ func (s *session) join(c *consumer, j *job, cut *publish.Cut, f *fill, to rejot.
 		}
 	}
 	if f != nil {
-		move.To.Backfill = f.to
+		move.To.Backfill, move.To.Queries = f.to, f.queries
 		if err := own.AddKeys(f.view, f.keys); err != nil {
 			return err
 		}
 	}
 	if own != nil {
 		j.owed[c] = own
+	}
+	if move.To.Backfill.Done {
+		move.To.Queries = c.schema.Queries()
 	}
 	c.next, c.moved = move.To, now
 	c.jobs++

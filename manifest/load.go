@@ -198,6 +198,9 @@ func (s PublicSchema) contract(manifest string) *contract.PublicSchema {
 			have.Operations = append(have.Operations, t.Operation)
 		}
 	}
+	for _, u := range s.Upcast {
+		out.Upcasts = append(out.Upcasts, contract.Upcast{From: u.From, SQL: u.SQL})
+	}
 	return out
 }
 

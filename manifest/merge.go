@@ -154,7 +154,8 @@ func (r *registry) checkReference(c *checker, p place, s ConsumerSchema) {
 		if have.Name != s.PublicSchema.Name {
 			continue
 		}
-		if have.Version.Major == s.PublicSchema.Major {
+		serves := func(u Upcast) bool { return u.From == s.PublicSchema.Major }
+		if have.Version.Major == s.PublicSchema.Major || slices.ContainsFunc(have.Upcast, serves) {
 			return
 		}
 		majors = append(majors, strconv.Itoa(have.Version.Major))

@@ -12,12 +12,12 @@ import (
 
 const (
 	insertCursor = `INSERT INTO rejot_cursor (source, incarnation, position, contract, backfill_done, backfill_after,
-		backfill_view, backfill_rows, backfill_estimate, consumer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		backfill_view, backfill_rows, backfill_estimate, queries, consumer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	moveCursor = `UPDATE rejot_cursor SET source = ?, incarnation = ?, position = ?, contract = ?, backfill_done = ?, backfill_after = ?,
-		backfill_view = ?, backfill_rows = ?, backfill_estimate = ?, error = NULL, writes = writes + 1
+		backfill_view = ?, backfill_rows = ?, backfill_estimate = ?, queries = ?, error = NULL, writes = writes + 1
 		WHERE consumer = ? AND incarnation = ? AND position = ?`
 	readCursors = `SELECT consumer, source, incarnation, position, contract, backfill_done, backfill_after,
-		backfill_view, backfill_rows, backfill_estimate FROM rejot_cursor ORDER BY consumer`
+		backfill_view, backfill_rows, backfill_estimate, queries FROM rejot_cursor ORDER BY consumer`
 )
 
 // parking are the statements of the quarantine.
@@ -61,7 +61,7 @@ func (a *Applier) cursorStatement(m rejot.Move, room []mysql.Param) (*mysql.Stmt
 	}
 	params := append(room, mysql.String(c.Source), mysql.String(string(c.Position.Incarnation)), mysql.String(c.Position.String()),
 		mysql.String(c.Contract), mysql.Int(done), after, mysql.Int(int64(c.Backfill.View)),
-		mysql.Int(c.Backfill.Rows), mysql.Int(c.Backfill.Estimate), mysql.String(c.Consumer))
+		mysql.Int(c.Backfill.Rows), mysql.Int(c.Backfill.Estimate), mysql.String(c.Queries), mysql.String(c.Consumer))
 	if m.From.Position.IsZero() {
 		return a.insert, params, nil
 	}
@@ -135,7 +135,7 @@ func readCursor(row []rejot.Value) (rejot.Cursor, error) {
 	for i, v := range row {
 		texts[i], _ = v.Text()
 	}
-	c := rejot.Cursor{Consumer: texts[0], Source: texts[1], Contract: texts[4]}
+	c := rejot.Cursor{Consumer: texts[0], Source: texts[1], Contract: texts[4], Queries: texts[10]}
 	var err error
 	if c.Position, err = rejot.ParsePosition(rejot.Incarnation(texts[2]), texts[3]); err != nil {
 		return c, err

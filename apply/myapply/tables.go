@@ -26,6 +26,7 @@ var migrations = [...]string{
 		incarnation VARCHAR(512) NOT NULL,
 		position CHAR(42) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 		contract VARCHAR(255) NOT NULL,
+		queries LONGTEXT NOT NULL,
 		backfill_done BOOLEAN NOT NULL,
 		backfill_after LONGTEXT,
 		backfill_view INT NOT NULL,

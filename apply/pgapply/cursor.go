@@ -35,14 +35,14 @@ var ownStatements = [...]struct{ name, sql string }{
 	{stPlaces, placesSQL},
 	{stRollback, `ROLLBACK`},
 	{stInsert, `WITH moved AS (
-		INSERT INTO rejot.cursor (consumer, source, incarnation, position, contract, backfill_done, backfill_after, backfill_view, backfill_rows, backfill_estimate)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		INSERT INTO rejot.cursor (consumer, source, incarnation, position, contract, backfill_done, backfill_after, backfill_view, backfill_rows, backfill_estimate, queries)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT DO NOTHING RETURNING 1)
 		SELECT 1 / count(*) FROM moved`},
 	{stMove, `WITH moved AS (
 		UPDATE rejot.cursor SET source = $2, incarnation = $3, position = $4, contract = $5, backfill_done = $6, backfill_after = $7,
-			backfill_view = $8, backfill_rows = $9, backfill_estimate = $10, error = NULL, updated_at = now()
-		WHERE consumer = $1 AND incarnation = $11 AND position = $12 RETURNING 1)
+			backfill_view = $8, backfill_rows = $9, backfill_estimate = $10, queries = $11, error = NULL, updated_at = now()
+		WHERE consumer = $1 AND incarnation = $12 AND position = $13 RETURNING 1)
 		SELECT 1 / count(*) FROM moved`},
 	{stPark, `INSERT INTO rejot.quarantine (consumer, key, statements, error) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (consumer, key) DO UPDATE SET statements = EXCLUDED.statements, error = EXCLUDED.error, updated_at = now()`},
@@ -66,7 +66,7 @@ func moveParams(m rejot.Move) (name string, params [][]byte, err error) {
 	params = [][]byte{
 		text(c.Consumer), text(c.Source), text(string(c.Position.Incarnation)), text(c.Position.String()), text(c.Contract),
 		text(strconv.FormatBool(c.Backfill.Done)), after, text(strconv.Itoa(c.Backfill.View)),
-		text(strconv.FormatInt(c.Backfill.Rows, 10)), text(strconv.FormatInt(c.Backfill.Estimate, 10)),
+		text(strconv.FormatInt(c.Backfill.Rows, 10)), text(strconv.FormatInt(c.Backfill.Estimate, 10)), text(c.Queries),
 	}
 	if m.From.Position.IsZero() {
 		return stInsert, params, nil
@@ -114,7 +114,7 @@ func (a *Applier) Cursors(ctx context.Context) ([]rejot.Cursor, error) {
 	if err := a.connect(ctx); err != nil {
 		return nil, err
 	}
-	rows, err := a.exec(ctx, `SELECT consumer, source, incarnation, position, contract, backfill_done, backfill_after, backfill_view, backfill_rows, backfill_estimate
+	rows, err := a.exec(ctx, `SELECT consumer, source, incarnation, position, contract, backfill_done, backfill_after, backfill_view, backfill_rows, backfill_estimate, queries
 		FROM rejot.cursor ORDER BY consumer`)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func (a *Applier) Cursors(ctx context.Context) ([]rejot.Cursor, error) {
 }
 
 func readCursor(row [][]byte) (rejot.Cursor, error) {
-	c := rejot.Cursor{Consumer: string(row[0]), Source: string(row[1]), Contract: string(row[4])}
+	c := rejot.Cursor{Consumer: string(row[0]), Source: string(row[1]), Contract: string(row[4]), Queries: string(row[10])}
 	var err error
 	if c.Position, err = rejot.ParsePosition(rejot.Incarnation(row[2]), string(row[3])); err != nil {
 		return c, err

@@ -19,6 +19,7 @@ var migrations = [...]string{
 		incarnation text NOT NULL,
 		position text COLLATE "C" NOT NULL,
 		contract text NOT NULL,
+		queries text NOT NULL,
 		backfill_done boolean NOT NULL,
 		backfill_after json,
 		backfill_view integer NOT NULL,

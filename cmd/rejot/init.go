@@ -18,11 +18,22 @@ import (
 
 func newInitCommand(a *app) *cobra.Command {
 	var slug, path string
+	var from fromTableOptions
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Create a manifest here, asking for what it needs",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		Short: "Create a manifest here, or a first contract for a table",
+		Long: `Creates a manifest, asking for what it needs.
+
+With --from-table it writes a first contract instead, for a table of a data store that the manifest has already: a
+.sql file with a public schema of all its columns and, with --to, one with a consumer schema that writes them there.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if from.table != "" {
+				if cmd.Flags().Changed("manifest") {
+					from.manifest = path
+				}
+				return a.fromTable(cmd.Context(), from)
+			}
 			if slug == "" {
 				var err error
 				if slug, err = a.askSlug(); err != nil {
@@ -34,6 +45,10 @@ func newInitCommand(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&slug, "slug", "", "the manifest's name, unique among all that work together")
 	cmd.Flags().StringVar(&path, "manifest", "./"+manifest.FileName, "the file to create")
+	cmd.Flags().StringVar(&from.table, "from-table", "", "write a first contract for this table")
+	cmd.Flags().StringVar(&from.source, "data-store", "", "the data store that has the table; by default the only source")
+	cmd.Flags().StringVar(&from.to, "to", "", "the data store that a consumer schema is written for")
+	cmd.Flags().StringVar(&from.folder, "folder", "contracts", "where the .sql files go")
 	return cmd
 }
 
@@ -80,7 +95,9 @@ Next:
        rejot manifest connection add%[2]s --slug db --connection-string 'postgresql://USER:${env:DB_PASSWORD}@HOST:5432/DATABASE'
   2. the database as a source, with a slot and a publication that rejot will make; without both it is a destination:
        rejot manifest datastore add%[2]s --connection db --slot rejot_db --publication rejot_db
-  3. public schemas and consumer schemas, in the file
+  3. a first contract for a table, as .sql files, and from there into the manifest:
+       rejot init%[2]s --from-table TABLE
+       rejot collect%[2]s contracts --write
   4. the service:
        rejot sync %[1]s
 `, path, flag)

@@ -50,12 +50,16 @@ func pair(set *manifest.Set) (pairs []pairing, external []*contract.Consumer, er
 	for _, slug := range set.Slugs {
 		known[slug] = true
 	}
+	served := map[rejot.Ref]*contract.PublicSchema{} // one for all its consumers
 	for _, c := range set.Consumers {
 		var found *contract.PublicSchema
 		for _, s := range set.PublicSchemas {
 			if c.Reads(s.Ref) {
 				found = s
 			}
+		}
+		if found == nil {
+			found = upcasted(set, c, served)
 		}
 		switch {
 		case found != nil:
@@ -68,6 +72,22 @@ func pair(set *manifest.Set) (pairs []pairing, external []*contract.Consumer, er
 		}
 	}
 	return pairs, external, err
+}
+
+// upcasted gives a public schema that still serves the older major version that c reads.
+func upcasted(set *manifest.Set, c *contract.Consumer, served map[rejot.Ref]*contract.PublicSchema) *contract.PublicSchema {
+	for _, s := range set.PublicSchemas {
+		if s.Ref.Manifest != c.SourceManifest || s.Ref.Name != c.Schema {
+			continue
+		}
+		if old := s.Upcasted(c.Major); old != nil {
+			if served[old.Ref] == nil {
+				served[old.Ref] = old
+			}
+			return served[old.Ref]
+		}
+	}
+	return nil
 }
 
 // openProgram opens what the manifests describe and checks it against the databases. With wait, a

@@ -43,9 +43,11 @@ func newRootCommand(a *app) *cobra.Command {
 		newInitCommand(a),
 		newManifestCommand(a),
 		newWorkspaceCommand(a),
+		newCollectCommand(a),
 		newSyncCommand(a),
 		newStatusCommand(a),
 		newResumeCommand(a),
+		newDiffCommand(a),
 		newBackfillCommand(a),
 		newDownCommand(a),
 	)

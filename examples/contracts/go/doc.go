@@ -1,0 +1,2 @@
+// Package contracts has the contracts of the accounts example in Go.
+package contracts
