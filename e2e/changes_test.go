@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 
 	"rejot.dev/rejot/internal/dbtest"
@@ -151,48 +152,54 @@ var changeCases = []change{
 	},
 }
 
+// TestDestinationsFollow makes each change while the program runs, in each gear of reading and way of applying.
 func TestDestinationsFollow(t *testing.T) {
 	for _, c := range changeCases {
-		t.Run(c.name, func(t *testing.T) {
-			from, to := dbtest.Postgres(t).NewDatabase(t), dbtest.Postgres(t).NewDatabase(t)
-			from.Exec(t, c.setup...)
-			def := func(text *string, value string) {
-				if *text == "" {
-					*text = value
-				}
-			}
-			def(&c.dest, itemDest)
-			def(&c.upsert, itemUpsert)
-			def(&c.delete, itemDelete)
-			def(&c.atEnd, itemAtEnd)
-			to.Exec(t, c.dest)
-			schema := publicSchema("s", c.table, c.query)
-			if c.extra != nil {
-				config := schema["config"].(object)
-				extra := object{"operation": "insert", "sql": c.query}
-				for k, v := range c.extra {
-					extra[k] = v
-				}
-				config["transformations"] = append(config["transformations"].([]object), extra)
-			}
-			consumer := consumerSchema("c", "s", "to", "postgres", c.upsert, c.delete)
-			if c.truncate != "" {
-				consumer["config"].(object)["truncateSql"] = c.truncate
-			}
-			p := start(t, writeManifest(t, object{
-				"connections":     []object{connection("source", from, ""), connection("to", to, "")},
-				"dataStores":      []object{sourceStore(), {"connectionSlug": "to"}},
-				"publicSchemas":   []object{schema},
-				"consumerSchemas": []object{consumer},
-			}))
-			sameRows(t, from, c.atSource, to, c.atEnd)
-			for _, sql := range c.changes {
-				from.Exec(t, sql)
-				sameRows(t, from, c.atSource, to, c.atEnd)
-			}
-			if code := p.stop(); code != 0 {
-				t.Errorf("exit code %d, want 0", code)
-			}
-		})
+		for n, setting := range settings {
+			t.Run(strings.TrimSpace(c.name+" "+setting), func(t *testing.T) { follow(t, c, forced(n)) })
+		}
+	}
+}
+
+func follow(t *testing.T, c change, env string) {
+	t.Helper()
+	from, to := dbtest.Postgres(t).NewDatabase(t), dbtest.Postgres(t).NewDatabase(t)
+	from.Exec(t, c.setup...)
+	def := func(text *string, value string) {
+		if *text == "" {
+			*text = value
+		}
+	}
+	def(&c.dest, itemDest)
+	def(&c.upsert, itemUpsert)
+	def(&c.delete, itemDelete)
+	def(&c.atEnd, itemAtEnd)
+	to.Exec(t, c.dest)
+	schema := publicSchema("s", c.table, c.query)
+	if c.extra != nil {
+		config := schema["config"].(object)
+		extra := object{"operation": "insert", "sql": c.query}
+		for k, v := range c.extra {
+			extra[k] = v
+		}
+		config["transformations"] = append(config["transformations"].([]object), extra)
+	}
+	consumer := consumerSchema("c", "s", "to", "postgres", c.upsert, c.delete)
+	if c.truncate != "" {
+		consumer["config"].(object)["truncateSql"] = c.truncate
+	}
+	p := start(t, writeManifest(t, object{
+		"connections":     []object{connection("source", from, ""), connection("to", to, "")},
+		"dataStores":      []object{sourceStore(), {"connectionSlug": "to"}},
+		"publicSchemas":   []object{schema},
+		"consumerSchemas": []object{consumer},
+	}), env)
+	sameRows(t, from, c.atSource, to, c.atEnd)
+	for _, sql := range c.changes {
+		from.Exec(t, sql)
+		sameRows(t, from, c.atSource, to, c.atEnd)
+	}
+	if code := p.stop(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
 	}
 }

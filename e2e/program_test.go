@@ -78,6 +78,15 @@ func (p *program) output() string {
 	return p.log.String()
 }
 
+// settings are what a test may leave to the program, or force: the gear that the log is read in, and the way in
+// which a Postgres destination applies. REJOT_TEST_SETTINGS forces one of them in every test that says nothing itself.
+var settings = []string{"", "gear=fast;apply=rows", "gear=stream;apply=sets"}
+
+// forced is an environment with the nth of the settings, and failpoints.
+func forced(n int, failpoints ...string) string {
+	return "REJOT_FP=" + strings.Join(append(failpoints, settings[n%len(settings)]), ";")
+}
+
 // start runs `rejot sync` and waits until its API is there, or it has ended.
 func start(t *testing.T, manifest string, env ...string) *program {
 	t.Helper()
@@ -88,7 +97,7 @@ func start(t *testing.T, manifest string, env ...string) *program {
 func launchIn(t *testing.T, dir string, args []string, env ...string) *program {
 	t.Helper()
 	p := &program{cmd: exec.Command(binary(t), args...), ended: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
+	p.cmd.Dir, p.cmd.Env = dir, append(append(os.Environ(), "REJOT_FP="+os.Getenv("REJOT_TEST_SETTINGS")), env...)
 	p.cmd.Stderr = p
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := p.cmd.StdoutPipe()

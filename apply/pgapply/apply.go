@@ -108,7 +108,7 @@ func (a *Applier) next(f *flight, ops []apply.Op) (int, error) {
 	if n < smallestSet && failpoint.Setting(setting) != "sets" {
 		return 1, a.op(f, &ops[0])
 	}
-	return n, f.send(expected{what: set, op: &ops[0]}, own.sets[kind], f.arrays(ops[:n]))
+	return n, f.send(expected{what: set, op: &ops[0]}, own.sets[kind], f.arrays(ops[:n], own.used[kind]))
 }
 
 // op sends one event's statement, or what parks it.

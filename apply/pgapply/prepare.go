@@ -27,6 +27,7 @@ type consumer struct {
 	params [apply.Kinds][]uint32 // the types of the parameters
 
 	sets    [apply.Kinds]string // the prepared statements for many rows; empty where there is none
+	used    [apply.Kinds][]bool // which parameters a set needs
 	refused int                 // how often in a row a set was
 }
 

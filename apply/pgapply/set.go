@@ -28,8 +28,8 @@ import (
 // rolled back, since a rule that stays would keep the table's owner from altering it, and what was found is
 // prepared. Measured (DESIGN section 16): twice as fast as a pipeline of executions.
 //
-// ON CONFLICT DO UPDATE cannot refer to NEW. A placeholder there is replaced by EXCLUDED.c, where the
-// tree shows that column c is given the same placeholder.
+// ON CONFLICT DO UPDATE cannot refer to NEW. An assignment there that repeats what VALUES gives the column becomes
+// EXCLUDED.c (excluded.go), or a placeholder is replaced by EXCLUDED.c where column c is given just that.
 //
 // Proved is: it is one INSERT of one row of values, or one DELETE; no other table, subquery, RETURNING or
 // volatile function; no trigger, rule or row security on the target; no node that is not known
@@ -131,10 +131,11 @@ func (a *Applier) prepareSet(ctx context.Context, c *consumer, k apply.Kind, nam
 
 // proved gives the statement for many rows.
 func (a *Applier) proved(ctx context.Context, c *consumer, k apply.Kind, name string, st *sqltext.Statement, types []string) (string, error) {
-	text, err := a.prove(ctx, c, k, name, st)
+	text, err := a.prove(ctx, c, k, name, st, types)
 	if err != nil {
 		return "", err
 	}
+	c.used[k] = usedIn(text, len(types))
 	none := func(int) string { return "'{}'" }
 	ours, err := setText(text, k, rowsOf(types, k, none))
 	if err != nil {
@@ -152,6 +153,24 @@ func (a *Applier) proved(ctx context.Context, c *consumer, k apply.Kind, name st
 		return "", unproved("the server's rewriting has another plan")
 	}
 	return setText(text, k, rowsOf(types, k, func(i int) string { return "$" + strconv.Itoa(i+1) }))
+}
+
+// newColumn is a parameter in the server's text.
+var newColumn = regexp.MustCompile(`new\.p(\d+)`)
+
+// usedIn tells which parameters a text has; the values of the others need not be sent.
+func usedIn(text string, n int) []bool {
+	used := make([]bool, n)
+	found := newColumn.FindAllStringSubmatch(text, -1)
+	for i := range used {
+		used[i] = len(found) == 0 // no row would come without any
+	}
+	for _, match := range found {
+		if i, err := strconv.Atoi(match[1]); err == nil && i >= 1 && i <= n {
+			used[i-1] = true
+		}
+	}
+	return used
 }
 
 // plan gives a statement's plan. The server has a name of its own for the rows of an INSERT.
@@ -267,19 +286,22 @@ func oidArray(oids []uint32) string {
 }
 
 // prove makes the rule, with EXCLUDED where it must be, checks its tree and gives its text.
-func (a *Applier) prove(ctx context.Context, c *consumer, k apply.Kind, name string, st *sqltext.Statement) (string, error) {
+func (a *Applier) prove(ctx context.Context, c *consumer, k apply.Kind, name string, st *sqltext.Statement, types []string) (string, error) {
 	p := proof{consumer: c, kind: k}
 	var r *rule
-	err := error(unproved("it has no ON CONFLICT"))
-	if first := afterConflict(st); k == apply.Upsert && first < len(st.Places) {
-		if r, err = a.excluded(ctx, name, st, c.params[k], first); err == nil {
-			p.replaced = true
+	var err error
+	first := afterConflict(st)
+	if k == apply.Upsert && first < len(st.Places) {
+		if r, err = a.whole(ctx, name, st, c.params[k], types); err != nil && a.conn.TxStatus() == 'T' {
+			if other, e := a.excluded(ctx, name, st, c.params[k], first); e == nil {
+				r, err, p.replaced = other, nil, true
+			}
 		}
+	} else {
+		r, err = a.rule(ctx, name, st, newParam)
 	}
 	if err != nil {
-		if r, err = a.rule(ctx, name, st, newParam); err != nil {
-			return "", err
-		}
+		return "", err
 	}
 	if err := p.check(r.tree); err != nil {
 		return "", err
@@ -344,11 +366,16 @@ func ruleHead(name string) string {
 
 // rule makes the rule and reads it.
 func (a *Applier) rule(ctx context.Context, name string, st *sqltext.Statement, param func(int) string) (*rule, error) {
+	return a.ruleOf(ctx, name, st.Render(func(i int, _ string) string { return param(i) }))
+}
+
+// ruleOf makes the rule that does sql.
+func (a *Applier) ruleOf(ctx context.Context, name, sql string) (*rule, error) {
 	err := a.run(ctx, "SAVEPOINT rule")
 	if err != nil {
 		return nil, err
 	}
-	if err = a.run(ctx, ruleHead(name)+st.Render(func(i int, _ string) string { return param(i) })); err != nil {
+	if err = a.run(ctx, ruleHead(name)+sql); err != nil {
 		return nil, errors.Join(err, a.run(ctx, "ROLLBACK TO rule"))
 	}
 	rows, err := a.exec(ctx, `SELECT ev_action, pg_get_ruledef(oid) FROM pg_rewrite WHERE ev_class = $1::regclass`, text("pg_temp."+name))
@@ -405,10 +432,14 @@ func (a *Applier) proveCatalogue(ctx context.Context, p *proof) error {
 	return nil
 }
 
-// arrays are the values of several operations, a parameter's each, as array literals.
-func (f *flight) arrays(ops []apply.Op) [][]byte {
+// arrays are the values of several operations, a parameter's each, as array literals; where a parameter is not used, none.
+func (f *flight) arrays(ops []apply.Op, used []bool) [][]byte {
 	out := make([][]byte, len(ops[0].Params))
 	for i := range out {
+		if !used[i] {
+			out[i] = []byte("{}")
+			continue
+		}
 		b := f.buf[:0]
 		b = append(b, '{')
 		for j := range ops {

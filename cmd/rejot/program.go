@@ -32,6 +32,7 @@ const (
 type program struct {
 	manifests    []string
 	engine       *engine.Engine
+	pairs        []pairing
 	sources      map[string]source // by the data store's slug
 	destinations map[string]destination
 	external     []*contract.Consumer // whose public schema stands in a manifest that is not loaded
@@ -101,7 +102,7 @@ func openProgram(ctx context.Context, set *manifest.Set, log *slog.Logger, wait 
 		err := rejot.Errorf(rejot.Invalid, "there is nothing to do: no consumer schema reads a public schema of these manifests")
 		return nil, rejot.WithMend(err, "name the manifest of the public schemas as well: rejot sync PRODUCER/rejot-manifest.json CONSUMER/rejot-manifest.json")
 	}
-	p := &program{manifests: set.Slugs, external: external, sources: map[string]source{}, destinations: map[string]destination{}, started: time.Now()}
+	p := &program{manifests: set.Slugs, pairs: pairs, external: external, sources: map[string]source{}, destinations: map[string]destination{}, started: time.Now()}
 	if err := p.open(ctx, set, pairs, log, wait); err != nil {
 		return nil, errors.Join(err, p.close())
 	}

@@ -44,6 +44,8 @@ func newRootCommand(a *app) *cobra.Command {
 		newManifestCommand(a),
 		newWorkspaceCommand(a),
 		newCollectCommand(a),
+		newCheckCommand(a),
+		newDevCommand(a),
 		newSyncCommand(a),
 		newStatusCommand(a),
 		newResumeCommand(a),

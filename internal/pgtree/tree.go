@@ -1,6 +1,9 @@
 package pgtree
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // A Kind says what a Value is.
 type Kind uint8
@@ -123,4 +126,32 @@ func (v *Value) Walk(f func(*Value) bool) {
 	for _, c := range v.Children() {
 		c.Walk(f)
 	}
+}
+
+// notInValue are the fields that no value depends on: where a part stood in the text, and how it is to be shown.
+var notInValue = []string{"location", "funcformat", "relabelformat", "coerceformat", "coercionformat", "convertformat", "resulttypeformat"}
+
+// Equal tells whether v and o are the same, but for where their parts stood in the text and how they were written there. same decides on pairs of
+// values before they are looked into: equal counts where known is true.
+func (v *Value) Equal(o *Value, same func(v, o *Value) (equal, known bool)) bool {
+	if equal, known := same(v, o); known {
+		return equal
+	}
+	if v.IsNull() || o.IsNull() {
+		return v.IsNull() && o.IsNull()
+	}
+	if v.Kind != o.Kind || v.Text != o.Text || v.Mark != o.Mark || string(v.Bytes) != string(o.Bytes) || len(v.fields) != len(o.fields) || len(v.Items) != len(o.Items) {
+		return false
+	}
+	for i, name := range v.names {
+		if name != o.names[i] || !slices.Contains(notInValue, name) && !v.fields[i].Equal(o.fields[i], same) {
+			return false
+		}
+	}
+	for i, item := range v.Items {
+		if !item.Equal(o.Items[i], same) {
+			return false
+		}
+	}
+	return true
 }

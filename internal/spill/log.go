@@ -19,8 +19,10 @@ type Log struct {
 
 	mu      sync.Mutex
 	file    *os.File
-	flushed int64  // bytes in the file
-	memory  []byte // what follows them; bytes that are there never change
+	flushed int64    // bytes in the file
+	memory  [][]byte // what follows them, in segments of whole records; bytes that are there never change
+	size    int64    // of what is in memory
+	told    int64    // how much there was when readers were last woken
 	charged int64
 	done    bool
 	closed  bool
@@ -31,23 +33,47 @@ type Log struct {
 // NewLog makes an empty list.
 func (p *Pool) NewLog() *Log { return &Log{pool: p} }
 
-// Append adds a copy of rec.
+// The sizes of segments: a list of few records takes little, and a long one is not copied as it grows.
+const (
+	firstSegment   = 2 << 10
+	largestSegment = 256 << 10
+)
+
+// wakeAt is how many bytes there have to be before a reader that waits is woken for them: it is not worth it for each record.
+const wakeAt = 16 << 10
+
+// Append adds a copy of rec. A reader that waits may learn of it later, and by Finish at the latest.
 func (l *Log) Append(rec []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.memory = binary.AppendUvarint(l.memory, uint64(len(rec)))
-	l.memory = append(l.memory, rec...)
-	l.tell()
-	size := int64(cap(l.memory))
-	if size == l.charged {
-		return nil
+	need := len(rec) + binary.MaxVarintLen64
+	last := len(l.memory) - 1
+	grown := last < 0 || cap(l.memory[last])-len(l.memory[last]) < need
+	if grown {
+		size := firstSegment
+		if last >= 0 {
+			size = min(2*cap(l.memory[last]), largestSegment)
+		}
+		l.memory = append(l.memory, make([]byte, 0, max(size, need)))
+		last++
+		l.charge(int64(cap(l.memory[last])))
 	}
-	l.pool.used.Add(size - l.charged)
-	l.charged = size
-	if size < least || !l.pool.over() {
+	before := len(l.memory[last])
+	l.memory[last] = binary.AppendUvarint(l.memory[last], uint64(len(rec)))
+	l.memory[last] = append(l.memory[last], rec...)
+	l.size += int64(len(l.memory[last]) - before)
+	if l.flushed+l.size-l.told >= wakeAt {
+		l.tell()
+	}
+	if !grown || l.charged < least || !l.pool.over() {
 		return nil
 	}
 	return l.flush()
+}
+
+func (l *Log) charge(n int64) {
+	l.charged += n
+	l.pool.used.Add(n)
 }
 
 func (l *Log) flush() error {
@@ -58,20 +84,25 @@ func (l *Log) flush() error {
 		}
 		l.file = f
 	}
-	if _, err := l.file.WriteAt(l.memory, l.flushed); err != nil {
-		return fmt.Errorf("spill to disk: %w", err)
+	at := l.flushed
+	for _, segment := range l.memory {
+		if _, err := l.file.WriteAt(segment, at); err != nil {
+			return fmt.Errorf("spill to disk: %w", err)
+		}
+		at += int64(len(segment))
 	}
-	l.flushed += int64(len(l.memory))
+	l.flushed = at
 	l.free()
 	return nil
 }
 
 func (l *Log) free() {
-	l.pool.used.Add(-l.charged)
-	l.memory, l.charged = nil, 0
+	l.charge(-l.charged)
+	l.memory, l.size = nil, 0
 }
 
 func (l *Log) tell() {
+	l.told = l.flushed + l.size
 	if l.more != nil {
 		close(l.more)
 		l.more = nil
@@ -133,7 +164,7 @@ type piece struct {
 func (l *Log) piece(ctx context.Context, at int64) (*piece, error) {
 	for {
 		l.mu.Lock()
-		switch end := l.flushed + int64(len(l.memory)); {
+		switch end := l.flushed + l.size; {
 		case l.closed:
 			l.mu.Unlock()
 			return nil, errClosed
@@ -142,7 +173,7 @@ func (l *Log) piece(ctx context.Context, at int64) (*piece, error) {
 			l.mu.Unlock()
 			return p, nil
 		case at < end:
-			p := &piece{memory: l.memory[at-l.flushed:]}
+			p := &piece{memory: l.segment(at - l.flushed)}
 			l.mu.Unlock()
 			return p, nil
 		case l.done:
@@ -160,6 +191,17 @@ func (l *Log) piece(ctx context.Context, at int64) (*piece, error) {
 		case <-more:
 		}
 	}
+}
+
+// segment gives the rest of a segment from a place in memory on.
+func (l *Log) segment(at int64) []byte {
+	for _, s := range l.memory {
+		if at < int64(len(s)) {
+			return s[at:]
+		}
+		at -= int64(len(s))
+	}
+	return nil
 }
 
 // each yields the piece's records and gives its length; false where yield ended it.
