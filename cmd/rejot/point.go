@@ -95,7 +95,7 @@ func (a *app) point(ctx context.Context, paths []string, o pointOptions, s syncO
 	if err != nil {
 		return err
 	}
-	set, err := o.set(ctx)
+	set, err := reach(ctx, s.wait, log, o.set)
 	if err != nil {
 		return stopped(err)
 	}
