@@ -58,6 +58,7 @@ func Workspace(path string) ([]*Manifest, error) {
 type loader struct {
 	env        func(string) (string, bool)
 	seen       map[string]bool // absolute paths
+	open       []string        // absolute paths of the manifests that led to the one that is read
 	all        []*Manifest
 	unreadable bool // some file is none, so that what refers to it cannot be judged
 	errs       []error
@@ -99,16 +100,7 @@ func (l *loader) read(path, abs, bound string) {
 		return
 	}
 	l.all = append(l.all, m)
-	for i, w := range m.Workspaces {
-		next, err := workspacePath(abs, w, bound)
-		if err != nil {
-			p := m.top().field("workspaces").item(i)
-			l.problems(m, []problem{{line: p.line, path: p.path, text: err.Error()}})
-			l.unreadable = true
-			continue
-		}
-		l.read(filepath.Join(filepath.Dir(path), w), next, bound)
-	}
+	l.workspaces(m, path, abs, bound)
 }
 
 func (l *loader) problems(m *Manifest, list []problem) {

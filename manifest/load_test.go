@@ -170,7 +170,7 @@ func TestFaultsOfAllManifestsAreToldTogether(t *testing.T) {
 func TestWorkspacesAreReadOnceEach(t *testing.T) {
 	t.Chdir(t.TempDir())
 	write(t, "org/root/"+FileName, named("root", `, "workspaces": ["../a/m.json", "sub/m.json"]`))
-	write(t, "org/a/m.json", named("a", `, "workspaces": ["../root/sub/m.json", "../root/rejot-manifest.json"]`))
+	write(t, "org/a/m.json", named("a", `, "workspaces": ["../root/sub/m.json"]`))
 	write(t, "org/root/sub/m.json", named("sub", ""))
 	s, err := Load("org/root")
 	if err != nil {
