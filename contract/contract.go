@@ -63,6 +63,7 @@ type DataStore struct {
 	Connection      Connection
 	SlotName        string
 	PublicationName string
+	BackfillWhere   string // a condition on the base table's rows that a backfill is confined to; empty: all rows
 }
 
 // A Transformation is a table that a public schema listens to, with the query that yields the

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
 
 	"rejot.dev/rejot"
 	"rejot.dev/rejot/apply"
+	"rejot.dev/rejot/apply/fileapply"
 	"rejot.dev/rejot/apply/myapply"
 	"rejot.dev/rejot/apply/pgapply"
 	"rejot.dev/rejot/contract"
@@ -61,6 +63,8 @@ func openDestination(ctx context.Context, c contract.Connection, consumers []*co
 		return pgapply.Open(ctx, pgapply.Config{Connection: c, Consumers: consumers, Log: log})
 	case "mysql":
 		return myapply.Open(ctx, myapply.Config{Connection: c, Consumers: consumers, Log: log})
+	case fileConnection:
+		return fileapply.Open(ctx, fileapply.Config{Path: c.Database, Stdout: os.Stdout, Consumers: consumers})
 	default:
 		return nil, rejot.Errorf(rejot.Unsupported, "data store %s: a %s database cannot be a destination", c.Slug, c.Type)
 	}

@@ -44,6 +44,7 @@ func newRootCommand(a *app) *cobra.Command {
 		newManifestCommand(a),
 		newWorkspaceCommand(a),
 		newCollectCommand(a),
+		newGenerateCommand(a),
 		newCheckCommand(a),
 		newDevCommand(a),
 		newSyncCommand(a),

@@ -26,6 +26,7 @@ type syncOptions struct {
 
 func newSyncCommand(app *app) *cobra.Command {
 	var o syncOptions
+	var point pointOptions
 	cmd := &cobra.Command{
 		Use:   "sync MANIFEST…",
 		Short: "Keep destinations equal to public schemas: the service",
@@ -35,7 +36,12 @@ destinations of their consumer schemas equal to them, until it is stopped.
 Exit codes: 0 stopped by a signal, 2 a manifest or a contract is wrong, 3 a pipeline stands still or a
 database could not be reached.`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, paths []string) error { return app.sync(cmd.Context(), paths, o) },
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			if point.given() {
+				return app.point(cmd.Context(), paths, point, o)
+			}
+			return app.sync(cmd.Context(), paths, o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.host, "hostname", "localhost", "address of the HTTP API")
@@ -43,6 +49,7 @@ database could not be reached.`,
 	f.StringVar(&o.logLevel, "log-level", "info", "user, error, warn, info, debug or trace")
 	f.StringVar(&o.resolver, "resolver", "localhost", "how other services are found: localhost or env")
 	f.BoolVar(&o.wait, "wait", false, "wait for databases that cannot be reached at the start")
+	point.add(f)
 	return cmd
 }
 
@@ -51,12 +58,20 @@ var levels = map[string]slog.Level{
 	"user": slog.LevelInfo, "error": slog.LevelError, "warn": slog.LevelWarn, "info": slog.LevelInfo, "debug": slog.LevelDebug, "trace": slog.LevelDebug,
 }
 
-func (a *app) sync(ctx context.Context, paths []string, o syncOptions) error {
-	level, ok := levels[strings.ToLower(o.logLevel)]
+// logger writes what is at least of a level to standard error.
+func (a *app) logger(word string) (*slog.Logger, error) {
+	level, ok := levels[strings.ToLower(word)]
 	if !ok {
-		return rejot.Errorf(rejot.Invalid, "--log-level %s is not one of user, error, warn, info, debug, trace", o.logLevel)
+		return nil, rejot.Errorf(rejot.Invalid, "--log-level %s is not one of user, error, warn, info, debug, trace", word)
 	}
-	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})), nil
+}
+
+func (a *app) sync(ctx context.Context, paths []string, o syncOptions) error {
+	log, err := a.logger(o.logLevel)
+	if err != nil {
+		return err
+	}
 	set, err := manifest.Load(paths...)
 	if err != nil {
 		return err

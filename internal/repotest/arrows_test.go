@@ -31,9 +31,10 @@ var arrows = map[string][]string{
 	"store/pgstore":   {".", "contract", "store", "internal/..."},
 	"store/natsstore": {".", "contract", "store", "internal/..."},
 
-	"apply":         {".", "contract", "internal/failpoint"},
-	"apply/pgapply": {".", "contract", "apply", "internal/..."},
-	"apply/myapply": {".", "contract", "apply", "internal/..."},
+	"apply":           {".", "contract", "internal/failpoint"},
+	"apply/pgapply":   {".", "contract", "apply", "internal/..."},
+	"apply/myapply":   {".", "contract", "apply", "internal/..."},
+	"apply/fileapply": {".", "contract", "apply"},
 
 	"lease":  {".", "contract", "internal/failpoint"},
 	"engine": {".", "contract", "publish", "lease", "internal/failpoint", "internal/spill"}, // never an implementation
@@ -82,7 +83,7 @@ var modules = map[string][]string{
 
 // implementations of the interfaces in flow.go.
 var implementations = []string{
-	"source/pglog", "source/binlog", "store/filestore", "store/pgstore", "store/natsstore", "apply/pgapply", "apply/myapply",
+	"source/pglog", "source/binlog", "store/filestore", "store/pgstore", "store/natsstore", "apply/pgapply", "apply/myapply", "apply/fileapply",
 }
 
 // adapters is the one file that imports implementations.

@@ -131,6 +131,10 @@ func (r *resolver) order(ctx context.Context, e *entry, v *contract.View) error 
 	}
 	list := strings.Join(columns, ", ")
 	text := func(where string, limit int) string {
+		if confined := r.source.store.BackfillWhere; confined != "" { // in lines of its own: it may end with a comment
+			where = strings.Replace(where, "\nWHERE ", "\nAND ", 1)
+			where = "\nWHERE (" + confined + "\n)" + where
+		}
 		return "SELECT " + list + "\nFROM " + quoted(e.plan.Base) + " b" + where + "\nORDER BY " + list + "\nLIMIT ($" + strconv.Itoa(limit) + "::text[])[1]::bigint"
 	}
 	limit := rejot.Column{Name: "limit", Type: rejot.Type{Name: "bigint"}}
