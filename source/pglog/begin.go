@@ -84,13 +84,13 @@ func (r *reader) check(ctx context.Context, conn *pgconn.PgConn, s Setup) (*sour
 		return st, nil
 	}
 	err = st.usable(r.cfg.slot)
-	if fresh && rejot.CodeOf(err) == rejot.Gone && st.pid == "" {
+	if fresh && rejot.CodeOf(err) == rejot.Gone && st.holder() == "" {
 		r.cfg.log.WarnContext(ctx, "the slot is of no use any more, and no destination needs it; it is created anew", "slot", r.cfg.slot, "error", err)
 		st.slot = false
 		return st, r.dropSlot(ctx, conn)
 	}
-	if err == nil && st.pid != "" {
-		err = r.inUse(ctx, conn, st.pid) // before the publication is altered under the one who reads
+	if pid := st.holder(); err == nil && pid != "" {
+		err = r.inUse(ctx, conn, pid) // before the publication is altered under the one who reads
 	}
 	if err != nil || fresh {
 		return st, err

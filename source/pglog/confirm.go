@@ -19,10 +19,7 @@ func (r *reader) Confirm(_ context.Context, pos rejot.Position) error {
 		return rejot.Errorf(rejot.Gone, "slot %s: position %s belongs to history %s and the slot to %s", r.cfg.slot, pos, pos.Incarnation, in)
 	}
 	r.confirmed = pos.Horizon
-	l := r.link
 	r.mu.Unlock()
-	if l != nil {
-		_ = r.status(l, false) // a broken connection is met by Read, and what is confirmed is said again
-	}
+	r.tell(false) // in the second gear a keeper sees to it
 	return nil
 }

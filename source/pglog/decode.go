@@ -3,6 +3,8 @@ package pglog
 import (
 	"context"
 	"encoding/binary"
+	"maps"
+	"slices"
 	"time"
 
 	"rejot.dev/rejot"
@@ -22,17 +24,18 @@ type decoder struct {
 	describe func(ctx context.Context, rel *relation) error // finds the tables that a relation's changes are for
 	rels     map[uint32]*relation
 
-	open     bool       // between Begin and Commit
-	stream   bool       // between Stream Start and Stream Stop
-	tx       rejot.TxID // of the open transaction or block
-	end      rejot.Place
-	old, new []rejot.Value // of the change, in the relation's order
+	open     bool                    // between Begin and Commit
+	stream   bool                    // between Stream Start and Stream Stop
+	tx       rejot.TxID              // of the open transaction or block
+	last     rejot.Place             // the end of the last commit
+	parts    map[rejot.TxID]struct{} // transactions that are streamed and have not ended
+	old, new []rejot.Value           // of the change, in the relation's order
 	mapped   [2][]rejot.Value
 	change   rejot.Change
 }
 
 func newDecoder(to rejot.Receiver, describe func(context.Context, *relation) error) *decoder {
-	return &decoder{to: to, describe: describe, rels: map[uint32]*relation{}}
+	return &decoder{to: to, describe: describe, rels: map[uint32]*relation{}, parts: map[rejot.TxID]struct{}{}}
 }
 
 // A wire reads one message. Past its end it gives zeros and is short from then on.
@@ -129,7 +132,7 @@ func (d *decoder) message(ctx context.Context, data []byte) error {
 	case 'I', 'U', 'D', 'T', 'R', 'Y', 'M':
 		return d.content(ctx, tag, w)
 	case 'B':
-		d.end = rejot.Place{Offset: w.u64()}
+		w.u64()
 		w.u64()
 		tx := w.xid()
 		if err := d.expect(tag, w, !d.open && !d.stream); err != nil {
@@ -152,6 +155,7 @@ func (d *decoder) message(ctx context.Context, data []byte) error {
 			return err
 		}
 		d.stream, d.tx = true, tx
+		d.parts[tx] = struct{}{}
 		return nil
 	case 'E':
 		if err := d.expect(tag, w, d.stream); err != nil {
@@ -163,6 +167,9 @@ func (d *decoder) message(ctx context.Context, data []byte) error {
 		tx, sub := w.xid(), w.xid()
 		if err := d.expect(tag, w, !d.open && !d.stream); err != nil {
 			return err
+		}
+		if tx == sub {
+			delete(d.parts, tx)
 		}
 		return d.to.Abort(tx, sub)
 	}
@@ -187,8 +194,23 @@ func (d *decoder) commit(tag byte, w *wire, tx rejot.TxID, ok bool) error {
 	if err := d.expect(tag, w, ok); err != nil {
 		return err
 	}
-	d.open = false
-	return d.to.Commit(rejot.Transaction{ID: tx, End: rejot.Place{Offset: end}, At: at})
+	d.open, d.last = false, rejot.Place{Offset: end}
+	delete(d.parts, tx)
+	return d.to.Commit(rejot.Transaction{ID: tx, End: d.last, At: at})
+}
+
+// between reports whether no message of a transaction is outstanding but for those that are streamed.
+func (d *decoder) between() bool { return !d.open && !d.stream }
+
+// forget aborts the transactions that are streamed: they will come again whole.
+func (d *decoder) forget() error {
+	for _, tx := range slices.Sorted(maps.Keys(d.parts)) {
+		if err := d.to.Abort(tx, tx); err != nil {
+			return err
+		}
+	}
+	clear(d.parts)
+	return nil
 }
 
 // content takes what stands inside a transaction; in a streamed block it has its subtransaction's number.

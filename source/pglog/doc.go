@@ -11,5 +11,5 @@
 // change of the tables after its position, and after a snapshot was opened it soon reaches
 // Snapshot.Through; the slot moves by Confirm alone; nothing is created anew that a destination relies on.
 //
-// Begin to read at stream.go (run) for the log, and at resolve.go (Resolve) for public schemas.
+// Begin to read at gear.go (readOn) for the log, and at resolve.go (Resolve) for public schemas.
 package pglog

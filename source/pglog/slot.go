@@ -37,6 +37,8 @@ type sourceState struct {
 	confirmed   rejot.Place
 	walStatus   string
 	invalidated string
+
+	copyPID string // of the session that reads a copy of the slot
 }
 
 // stateQuery works for any role from 13 on; columns that came later are looked up by name.
@@ -50,16 +52,17 @@ const stateQuery = `
 		CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_catalog.pg_lsn END,
 		s.slot_name, s.plugin, s.database, s.slot_type, s.temporary, s.active_pid, s.confirmed_flush_lsn - '0/0'::pg_catalog.pg_lsn,
 		pg_catalog.to_jsonb(s)->>'wal_status',
-		coalesce(pg_catalog.to_jsonb(s)->>'invalidation_reason', CASE WHEN pg_catalog.to_jsonb(s)->>'conflicting' = 'true' THEN 'conflict' END)
+		coalesce(pg_catalog.to_jsonb(s)->>'invalidation_reason', CASE WHEN pg_catalog.to_jsonb(s)->>'conflicting' = 'true' THEN 'conflict' END),
+		(SELECT c.active_pid FROM pg_catalog.pg_replication_slots c WHERE c.slot_name = $2::pg_catalog.name AND c.temporary AND c.database = d.datname)
 	FROM pg_catalog.pg_database d LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1::pg_catalog.name
 	WHERE d.datname = pg_catalog.current_database()`
 
 func readState(ctx context.Context, conn *pgconn.PgConn, slot string) (*sourceState, error) {
-	rows, err := queryRows(ctx, conn, stateQuery, slot)
+	rows, err := queryRows(ctx, conn, stateQuery, slot, copyName(slot))
 	if err != nil {
 		return nil, postgres.Classify(err, "read the state of slot "+slot)
 	}
-	if len(rows) != 1 || len(rows[0]) != 20 {
+	if len(rows) != 1 || len(rows[0]) != 21 {
 		return nil, rejot.Errorf(rejot.Internal, "the server tells of %d databases of this name", len(rows))
 	}
 	at := -1
@@ -80,11 +83,19 @@ func readState(ctx context.Context, conn *pgconn.PgConn, slot string) (*sourceSt
 	st.database, st.oid, st.system, st.timeline, st.end = text(), text(), text(), text(), place()
 	st.slot = text() != ""
 	st.plugin, st.slotDB, st.kind, st.temporary, st.pid, st.confirmed = text(), text(), text(), flag(), text(), place()
-	st.walStatus, st.invalidated = text(), text()
+	st.walStatus, st.invalidated, st.copyPID = text(), text(), text()
 	if err != nil {
 		return nil, rejot.Errorf(rejot.Corrupt, "the state of slot %s: %w", slot, err)
 	}
 	return st, nil
+}
+
+// holder is the process that reads the slot, by a stream or through a copy; empty where there is none.
+func (st *sourceState) holder() string {
+	if st.pid != "" {
+		return st.pid
+	}
+	return st.copyPID
 }
 
 // incarnation names the history that the slot's positions belong to.
@@ -220,8 +231,8 @@ func (r *reader) Drop(ctx context.Context) error {
 			if st.kind != "logical" || st.plugin != "pgoutput" || st.slotDB != st.database {
 				return st.usable(r.cfg.slot)
 			}
-			if st.pid != "" {
-				return rejot.Errorf(rejot.Conflict, "slot %s is being read by PID %s%s; stop it first", r.cfg.slot, st.pid, holder(ctx, conn, st.pid))
+			if pid := st.holder(); pid != "" {
+				return rejot.Errorf(rejot.Conflict, "slot %s is being read by PID %s%s; stop it first", r.cfg.slot, pid, holder(ctx, conn, pid))
 			}
 			if err := r.dropSlot(ctx, conn); err != nil {
 				return err

@@ -25,6 +25,7 @@ type readerConfig struct {
 
 	beat    time.Duration // how often the server is asked whether it is there; 0: 10 s
 	silence time.Duration // how long it may say nothing; 0: 60 s
+	gear    gearConfig
 }
 
 // A reader reads one slot's log. Confirm and want may be called from any goroutine while Read runs in one.
@@ -39,8 +40,9 @@ type reader struct {
 	confirmed   rejot.Place
 	wanted      rejot.Place
 	reached     rejot.Place
-	link        *link // of the Read that runs
+	link        *link // of the stream that runs
 	reading     bool
+	unable      string // why there was no second gear when it was last wanted
 }
 
 func newReader(cfg readerConfig) *reader {
@@ -50,6 +52,7 @@ func newReader(cfg readerConfig) *reader {
 	if cfg.silence == 0 {
 		cfg.silence = time.Minute
 	}
+	cfg.gear.fill()
 	return &reader{cfg: cfg, wake: make(chan struct{}, 1), arrived: make(chan struct{}, 1)}
 }
 
@@ -71,17 +74,9 @@ func (r *reader) Read(ctx context.Context, pos rejot.Position, to rejot.Receiver
 		defer r.mu.Unlock()
 		r.reading, r.link, r.reached = false, nil, rejot.Place{}
 	}()
-	if err := r.checkPosition(ctx, pos); err != nil {
-		return ended(ctx, err)
-	}
-	l, err := r.start(ctx, pos.Horizon)
-	if err != nil {
-		return ended(ctx, err)
-	}
-	defer l.close()
 	names := newCatalog(r.cfg.dial, tables)
 	defer names.close(context.WithoutCancel(ctx))
-	return ended(ctx, r.run(ctx, l, newDecoder(to, names.describe)))
+	return ended(ctx, r.readOn(ctx, pos, to, names.describe))
 }
 
 // ended prefers the end of ctx over what came of it.
@@ -92,22 +87,23 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// checkPosition refuses a position that the slot or the server no longer belongs to. The server itself
-// would go on silently behind a gap.
-func (r *reader) checkPosition(ctx context.Context, pos rejot.Position) error {
-	return r.withConn(ctx, func(conn *pgconn.PgConn) error {
-		st, err := readState(ctx, conn, r.cfg.slot)
-		if err != nil {
-			return err
-		}
-		if err := st.usable(r.cfg.slot); err != nil {
-			return err
-		}
-		r.mu.Lock()
-		r.incarnation = st.incarnation(r.cfg.slot)
-		r.mu.Unlock()
-		return st.holds(r.cfg.slot, pos)
-	})
+// checkPosition refuses a position that the slot or the server no longer belongs to, and a slot that
+// somebody reads through a copy. The server itself would go on silently behind a gap.
+func (r *reader) checkPosition(ctx context.Context, conn *pgconn.PgConn, pos rejot.Position) error {
+	st, err := readState(ctx, conn, r.cfg.slot)
+	if err != nil {
+		return err
+	}
+	if err := st.usable(r.cfg.slot); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.incarnation = st.incarnation(r.cfg.slot)
+	r.mu.Unlock()
+	if st.copyPID != "" {
+		return r.inUse(ctx, conn, st.copyPID)
+	}
+	return st.holds(r.cfg.slot, pos)
 }
 
 // withConn opens an ordinary connection for use.
@@ -120,40 +116,58 @@ func (r *reader) withConn(ctx context.Context, use func(*pgconn.PgConn) error) e
 	return use(conn)
 }
 
-// run reads until something fails, and waits for what it has started.
-func (r *reader) run(ctx context.Context, l *link, d *decoder) error {
+// stream reads until something fails or the log is far behind, and waits for what it has started. In the
+// second case it gives the copy of the slot that the log is read on from.
+func (p *passage) stream(ctx context.Context, l *link) (*copied, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
+	defer l.close()
+	defer p.setLink(nil)
 	defer running.Wait()
 	defer cancel()
 	stop := context.AfterFunc(ctx, l.interrupt)
 	defer stop()
-	r.mu.Lock()
-	r.link = l
-	r.mu.Unlock()
-	running.Go(func() { r.beat(ctx, l) })
-	running.Go(func() { r.ask(ctx, l) })
-	if err := r.status(l, true); err != nil {
-		return r.explain(ctx, err)
+	p.setLink(l)
+	running.Go(func() { p.beat(ctx, l) })
+	if p.cfg.gear.force == chosen {
+		running.Go(func() { p.watch(ctx, l) })
 	}
+	if err := p.status(l, true); err != nil {
+		return nil, p.explain(ctx, err)
+	}
+	d := newDecoder(p.to, p.describe)
 	for {
 		data, err := l.receive()
 		if err != nil {
-			return r.explain(ctx, err)
+			return nil, p.explain(ctx, err)
 		}
 		switch {
 		case len(data) >= 25 && data[0] == 'w':
+			l.passed(binary.BigEndian.Uint64(data[1:]))
 			err = d.message(ctx, data[25:])
 			l.asks = 0
 		case len(data) == 18 && data[0] == 'k':
-			err = r.keepalive(l, d.to, data[1:])
+			l.passed(binary.BigEndian.Uint64(data[1:]))
+			err = p.keepalive(l, p.to, data[1:])
 		default:
-			err = rejot.Errorf(rejot.Corrupt, "slot %s: the server sends a message of %d bytes that is not of the replication protocol", r.cfg.slot, len(data))
+			err = rejot.Errorf(rejot.Corrupt, "slot %s: the server sends a message of %d bytes that is not of the replication protocol", p.cfg.slot, len(data))
 		}
 		if err != nil {
-			return err
+			return nil, err
+		}
+		if l.behind.Load() && d.between() {
+			l.behind.Store(false)
+			if c, err := p.leave(ctx, d); c != nil || err != nil {
+				return c, err
+			}
 		}
 	}
+}
+
+func (r *reader) setLink(l *link) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.link = l
 }
 
 // A server that shuts down waits until everything is confirmed, and asks again and again without a pause.
@@ -179,17 +193,26 @@ func (r *reader) keepalive(l *link, to rejot.Receiver, data []byte) error {
 			return rejot.Errorf(rejot.Transient, "slot %s: the source is shutting down", r.cfg.slot)
 		}
 	}
-	if end == (rejot.Place{}) {
+	return r.reach(to, end)
+}
+
+// reach hands on how far the log is read. A stream that begins decodes again what was confirmed and
+// tells of places that lie behind.
+func (r *reader) reach(to rejot.Receiver, place rejot.Place) error {
+	r.mu.Lock()
+	behind := place == (rejot.Place{}) || place.Less(r.reached)
+	r.mu.Unlock()
+	if behind {
 		return nil
 	}
-	if err := to.Reached(end); err != nil {
+	if err := to.Reached(place); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.reached.Less(end) {
-		r.reached = end
-		if !end.Less(r.wanted) {
+	if r.reached.Less(place) {
+		r.reached = place
+		if !place.Less(r.wanted) {
 			signal(r.arrived)
 		}
 	}
@@ -202,6 +225,18 @@ func (r *reader) status(l *link, reply bool) error {
 	confirmed := r.confirmed
 	r.mu.Unlock()
 	return l.status(confirmed, reply)
+}
+
+// tell is status, where there is a stream, which it reports. Its errors are met by the goroutine that reads,
+// and what is confirmed is said again.
+func (r *reader) tell(reply bool) bool {
+	r.mu.Lock()
+	l := r.link
+	r.mu.Unlock()
+	if l != nil {
+		_ = r.status(l, reply)
+	}
+	return l != nil
 }
 
 func signal(c chan struct{}) {
@@ -237,6 +272,7 @@ func (r *reader) beat(ctx context.Context, l *link) {
 const (
 	flushAfter = 2 * time.Millisecond
 	askAtMost  = 100 * time.Millisecond
+	flushAgain = time.Second // in the second gear
 )
 
 // want says that somebody waits for the log to be read to place.
@@ -257,23 +293,25 @@ func (r *reader) short() (rejot.Place, bool) {
 }
 
 // ask makes the server say that it has sent what is wanted. What it has not flushed it does not send, so
-// that after a moment the log is flushed, once for each place.
-func (r *reader) ask(ctx context.Context, l *link) {
+// that after a moment the log is flushed, once for each place. In the second gear that alone is done, and again: a
+// call may wait for the end of a record that begins after the place.
+func (r *reader) ask(ctx context.Context) {
 	var flushed rejot.Place
+	var last time.Time // when it was flushed
 	var flushing chan error
 	defer func() {
 		if flushing != nil {
-			<-flushing //nolint:errcheck // the stream is over, and with it what the flush was for
+			<-flushing //nolint:errcheck // the reading is over, and with it what the flush was for
 		}
 	}()
 	var pending rejot.Place
-	pause := flushAfter
+	streams, pause := false, flushAfter
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
 		place, short := r.short()
 		if short {
-			_ = r.status(l, true) // the reading goroutine meets the same error
+			streams = r.tell(true)
 			timer.Reset(pause)
 		} else {
 			timer.Stop()
@@ -293,8 +331,9 @@ func (r *reader) ask(ctx context.Context, l *link) {
 			}
 		case <-timer.C:
 			pause = min(2*pause, askAtMost)
-			if flushing == nil && flushed.Less(place) && r.cfg.flush != nil {
-				pending, flushing = place, make(chan error, 1)
+			due := flushed.Less(place) || !streams && time.Since(last) > flushAgain
+			if flushing == nil && due && r.cfg.flush != nil {
+				pending, last, flushing = place, time.Now(), make(chan error, 1)
 				go func(done chan<- error) { done <- r.cfg.flush(ctx) }(flushing)
 			}
 		}

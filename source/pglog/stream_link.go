@@ -28,8 +28,10 @@ const writeWithin = 10 * time.Second
 type link struct {
 	conn     net.Conn
 	frontend *pgproto3.Frontend
-	since    atomic.Int64 // when receive began to wait, in Unix nanoseconds; 0 while it does not
-	silent   atomic.Bool  // the server has said nothing for too long
+	since    atomic.Int64  // when receive began to wait, in Unix nanoseconds; 0 while it does not
+	silent   atomic.Bool   // the server has said nothing for too long
+	seen     atomic.Uint64 // the furthest place that was named
+	behind   atomic.Bool   // the log's end is far away
 
 	asks  int    // reply requests in a row; the receiving goroutine's
 	asked uint64 // when the last was sent, in microseconds
@@ -50,6 +52,7 @@ func (r *reader) start(ctx context.Context, place rejot.Place) (*link, error) {
 		return nil, errors.Join(err, conn.Close(ctx))
 	}
 	l := &link{conn: hijacked.Conn, frontend: hijacked.Frontend}
+	l.passed(place.Offset)
 	stop := context.AfterFunc(ctx, l.interrupt)
 	defer stop()
 	if err := l.begin(startCommand(r.cfg.slot, r.cfg.publication, place, version)); err != nil {
@@ -142,6 +145,10 @@ func (l *link) receive() ([]byte, error) {
 		}
 	}
 }
+
+// passed notes that the server has come to place; the receiving goroutine's. A transaction's messages
+// name places that lie behind.
+func (l *link) passed(place uint64) { l.seen.Store(max(l.seen.Load(), place)) }
 
 // silentFor is how long receive has been waiting.
 func (l *link) silentFor() time.Duration {

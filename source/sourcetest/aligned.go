@@ -1,6 +1,7 @@
 package sourcetest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"sync"
@@ -49,7 +50,7 @@ func aligned(t *testing.T, f Fixture) {
 		t.Fatalf("resolve: %d views, %v (%s)", len(views), err, rejot.MendOf(err))
 	}
 	q := views[0].First
-	for n := range snapshots {
+	for n := range cmp.Or(f.Snapshots, snapshots) {
 		for range burst {
 			for _, turn := range turns {
 				select {
