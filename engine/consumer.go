@@ -36,8 +36,9 @@ type consumer struct {
 	owed  *publish.Keys
 	jobs  int // on their way
 	moved time.Time
-	chunk int  // how many keys its backfill takes at once
-	whole bool // its rows cannot be compared with those by the SQL of before; of the goroutine that makes batches
+	met   time.Time // when its cursor was last where nobody of ours had put it
+	chunk int       // how many keys its backfill takes at once
+	whole bool      // its rows cannot be compared with those by the SQL of before; of the goroutine that makes batches
 
 	state   State
 	err     error

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -68,11 +69,22 @@ func (i interrupted) Begin(ctx context.Context, tables []contract.TableName, old
 // called when the log is first begun.
 func pipeline(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan, by func()) *engine.Engine {
 	t.Helper()
-	return pipelineOf(t, from, to, plan, by, `SELECT id, name FROM item WHERE id = :id`)
+	return pipelineOf(t, from, to, plan, by, itemQuery)
 }
+
+const itemQuery = `SELECT id, name FROM item WHERE id = :id`
 
 // pipelineOf is a pipeline of a query of its own.
 func pipelineOf(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan, by func(), query string) *engine.Engine {
+	t.Helper()
+	if by == nil {
+		by = func() {}
+	}
+	return pipelineOver(t, from, to, plan, query, func(s engine.Source) engine.Source { return interrupted{s, &sync.Once{}, by} })
+}
+
+// pipelineOver is a pipeline whose source is wrapped.
+func pipelineOver(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan, query string, wrap func(engine.Source) engine.Source) *engine.Engine {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	src, err := pglog.Open(t.Context(), pglog.Config{Store: contract.DataStore{Connection: connectionOf(from), SlotName: "slot_" + from.Name, PublicationName: "p"}, Log: log})
@@ -100,10 +112,7 @@ func pipelineOf(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan, b
 		}
 	})
 	d := engine.NewDestination("to", failpoint.Applier(end, plan), log)
-	if by == nil {
-		by = func() {}
-	}
-	p := engine.NewProducer("from", interrupted{confirming{source{src}, t, to}, &sync.Once{}, by}, spill.NewPool(t.TempDir(), 0), log)
+	p := engine.NewProducer("from", wrap(confirming{source{src}, t, to}), spill.NewPool(t.TempDir(), 0), log)
 	p.Add(consumer, schema, d)
 	return &engine.Engine{Producers: []*engine.Producer{p}, Destinations: []*engine.Destination{d}}
 }
@@ -253,4 +262,63 @@ func TestAChangedSQLWritesTheRowsThatDiffer(t *testing.T) {
 			t.Errorf("%s: written %s, want %s", c.name, got, c.want)
 		}
 	}
+}
+
+// broken fails its first reading once a transaction has been handed over, while the log goes on.
+type broken struct {
+	engine.Source
+	once *sync.Once
+	more func()
+}
+
+func (b broken) Read(ctx context.Context, pos rejot.Position, r rejot.Receiver) error {
+	return b.Source.Read(ctx, pos, breaking{r, b})
+}
+
+type breaking struct {
+	rejot.Receiver
+	by broken
+}
+
+func (b breaking) Commit(tx rejot.Transaction) (err error) {
+	b.by.once.Do(func() {
+		b.by.more()
+		err = errors.Join(b.Receiver.Commit(tx), rejot.Errorf(rejot.Transient, "the stream is broken"))
+	})
+	if err != nil {
+		return err
+	}
+	return b.Receiver.Commit(tx)
+}
+
+// TestAReadingThatFailsEndsTheWaitForIt breaks the stream while a snapshot waits for the log to be read to its place.
+func TestAReadingThatFailsEndsTheWaitForIt(t *testing.T) {
+	from, to := dbtest.Postgres(t).NewDatabase(t), dbtest.Postgres(t).NewDatabase(t)
+	from.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text)`, `INSERT INTO item VALUES (1, 'one')`)
+	to.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text)`)
+	e := pipelineOver(t, from, to, &failpoint.Plan{}, itemQuery, func(s engine.Source) engine.Source {
+		return broken{s, &sync.Once{}, func() { from.Exec(t, `SELECT pg_logical_emit_message(true, 'x', repeat('y', 1000))`) }}
+	})
+	stop := running(t, e)
+	equal(t, from, to, e)
+	from.Exec(t, `UPDATE item SET name = 'two'`)
+	equal(t, from, to, e)
+	stop()
+}
+
+// TestACommitOfAnInstanceThatHasEndedIsNoConflict moves the cursor, as a commit does that was still on its way when the
+// cursors were read, and nothing of the slot.
+func TestACommitOfAnInstanceThatHasEndedIsNoConflict(t *testing.T) {
+	from, to := dbtest.Postgres(t).NewDatabase(t), dbtest.Postgres(t).NewDatabase(t)
+	from.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text)`, `INSERT INTO item VALUES (1, 'one')`)
+	to.Exec(t, `CREATE TABLE item (id int PRIMARY KEY, name text)`)
+	e := pipeline(t, from, to, &failpoint.Plan{}, nil)
+	stop := running(t, e)
+	equal(t, from, to, e)
+	from.Exec(t, `UPDATE item SET name = 'two'`)
+	equal(t, from, to, e)
+	to.Exec(t, `UPDATE rejot.cursor SET position = left(position, -8) || '00000009'`)
+	from.Exec(t, `UPDATE item SET name = 'three'`)
+	equal(t, from, to, e)
+	stop()
 }

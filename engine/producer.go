@@ -181,7 +181,10 @@ func (p *Producer) runSession(ctx context.Context) error {
 	}
 	p.begun = true
 	read := make(chan error, 1)
-	go func() { read <- p.src.Read(ctx, start, s.pending) }()
+	go func() {
+		read <- p.src.Read(ctx, start, s.pending)
+		cancel() // somebody may be waiting for the log to be read to a place
+	}()
 	settled := make(chan struct{})
 	go func() {
 		defer close(settled)

@@ -120,7 +120,12 @@ func (p *Producer) found(d *Destination, cursors []rejot.Cursor, begin bool) {
 		lost := !c.known && at.Position == c.doubt.Position
 		moved := begin && !at.Position.IsZero()
 		undone := c.undone(at.Position)
-		if !first && !lost && !moved && !undone && at.Position != c.at.Position {
+		other := !first && !lost && !moved && !undone && at.Position != c.at.Position
+		if other && now.Sub(c.met) > onceIn {
+			// An instance that was before us has ended, and its last commit came after our look at the cursors; or one is
+			// there, and the slot will say so.
+			c.met, undone = now, true
+		} else if other {
 			err := rejot.Errorf(rejot.Conflict, "%s: its cursor in %s is at %s and was left at %s: another instance has written", c.Consumer, d.Name, at.Position, c.at.Position)
 			c.fail(rejot.WithMend(err, "stop the other instance, then: rejot resume %s", c.Name), now)
 			continue
@@ -145,6 +150,9 @@ func (p *Producer) found(d *Destination, cursors []rejot.Cursor, begin bool) {
 	}
 	p.signal()
 }
+
+// onceIn is how often a cursor may be found where somebody else has put it.
+const onceIn = time.Minute
 
 // settled notes that c is durable where it is at once.
 func (c *consumer) settled() {

@@ -54,12 +54,12 @@ func (a *Applier) whole(ctx context.Context, name string, st *sqltext.Statement,
 
 // mark makes the functions and the rule with them, inside a transaction that is rolled back.
 func (a *Applier) mark(ctx context.Context, name string, st *sqltext.Statement, oids []uint32, types []string) (*marked, error) {
-	var make strings.Builder
-	make.WriteString("SAVEPOINT marks")
+	var sql strings.Builder
+	sql.WriteString("SAVEPOINT marks")
 	for i, t := range types {
-		fmt.Fprintf(&make, "; CREATE FUNCTION pg_temp.rejot_param_%d() RETURNS %s LANGUAGE sql STABLE AS $rejot$ SELECT NULL::%[2]s $rejot$", i+1, t)
+		fmt.Fprintf(&sql, "; CREATE FUNCTION pg_temp.rejot_param_%d() RETURNS %s LANGUAGE sql STABLE AS $rejot$ SELECT NULL::%[2]s $rejot$", i+1, t)
 	}
-	if err := a.run(ctx, make.String()); err != nil {
+	if err := a.run(ctx, sql.String()); err != nil {
 		return nil, errors.Join(unproved("parameters cannot be marked: "+why(err)), a.run(ctx, "ROLLBACK TO marks"))
 	}
 	rows, err := a.exec(ctx, `SELECT oid, proname FROM pg_proc WHERE pronamespace = pg_my_temp_schema() AND proname LIKE 'rejot\_param\_%'`)
