@@ -222,7 +222,7 @@ func (c *copied) call(ctx context.Context, end rejot.Place, d *decoder) error {
 		`, 'proto_version', '1', 'publication_names', ` + quoteLiteral(postgres.Quote(cfg.publication)) + `)) TO STDOUT (FORMAT binary)`
 	calling, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &sink{message: func(data []byte) error { return d.message(ctx, data) }, failed: cancel}
+	s := &sink{message: func(data []byte) error { return c.reader.decode(ctx, d, data) }, failed: cancel}
 	var cancelling sync.WaitGroup
 	defer cancelling.Wait()
 	cancelling.Add(1)

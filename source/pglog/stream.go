@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -33,6 +34,8 @@ type reader struct {
 	cfg     readerConfig
 	wake    chan struct{} // has room for one: want has set a place
 	arrived chan struct{} // has room for one: the log is read to a place that was wanted
+
+	decoding atomic.Int64 // nanoseconds
 
 	mu          sync.Mutex
 	tables      map[contract.TableName]bool
@@ -144,7 +147,7 @@ func (p *passage) stream(ctx context.Context, l *link) (*copied, error) {
 		switch {
 		case len(data) >= 25 && data[0] == 'w':
 			l.passed(binary.BigEndian.Uint64(data[1:]))
-			err = d.message(ctx, data[25:])
+			err = p.decode(ctx, d, data[25:])
 			l.asks = 0
 		case len(data) == 18 && data[0] == 'k':
 			l.passed(binary.BigEndian.Uint64(data[1:]))
@@ -339,6 +342,17 @@ func (r *reader) ask(ctx context.Context) {
 		}
 	}
 }
+
+// decode takes one message, and counts the time.
+func (r *reader) decode(ctx context.Context, d *decoder, data []byte) error {
+	began := time.Now()
+	err := d.message(ctx, data)
+	r.decoding.Add(int64(time.Since(began)))
+	return err
+}
+
+// Decoding is how long the log's messages have taken to become changes and to be handed over. It may be called from any goroutine.
+func (r *reader) Decoding() time.Duration { return time.Duration(r.decoding.Load()) }
 
 // explain makes of the end of a stream what is to be done about it.
 func (r *reader) explain(ctx context.Context, err error) error {
