@@ -24,8 +24,16 @@ func openMariaDB(ctx context.Context, d *Database) (session, error) {
 
 func (s mySession) query(ctx context.Context, sql string) ([][]string, error) {
 	// The library knows no contexts: one that ends closes the connection.
-	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
-	defer stop()
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		_ = s.conn.Close()
+	})
+	defer func() {
+		if !stop() {
+			<-closed
+		}
+	}()
 	var rows [][]string
 	var errs []error
 	_, err := s.conn.ExecuteMultiple(sql, func(result *mysql.Result, err error) {

@@ -32,6 +32,13 @@ type transaction struct {
 
 func newLog() *Log { return &Log{open: map[rejot.TxID][]line{}} }
 
+// empty reports whether nothing was handed over yet.
+func (l *Log) empty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open) == 0 && len(l.done) == 0 && l.reached == rejot.Place{}
+}
+
 // Change keeps a change as a line.
 func (l *Log) Change(c *rejot.Change) error {
 	l.mu.Lock()

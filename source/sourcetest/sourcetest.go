@@ -82,7 +82,15 @@ func readFrom(t *testing.T, f Fixture, pos rejot.Position) *reading {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	r := &reading{f: f, log: newLog()}
-	go func() { done <- f.Source.Read(ctx, pos, r.log) }()
+	go func() {
+		for {
+			err := f.Source.Read(ctx, pos, r.log)
+			if ctx.Err() != nil || rejot.CodeOf(err) != rejot.Transient || !r.log.empty() {
+				done <- err
+				return // else it may be called again: the server has not yet noticed that a reader before has gone
+			}
+		}
+	}()
 	r.stop = sync.OnceValue(func() error { cancel(); return <-done })
 	t.Cleanup(func() {
 		if err := r.stop(); !errors.Is(err, context.Canceled) {
