@@ -176,7 +176,7 @@ func TestASecondInstanceWaitsForTheFirst(t *testing.T) {
 	first := start(t, m)
 	first.caughtUp(t)
 	second := start(t, m)
-	pid := from.Query(t, `SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'rejot_source'`)[0][0]
+	pid := from.Query(t, `SELECT active_pid FROM pg_replication_slots WHERE slot_name LIKE 'rejot\_source%' AND active_pid IS NOT NULL ORDER BY slot_name`)[0][0]
 	dbtest.Eventually(t, 10*time.Second, func() (bool, string) {
 		text := second.output()
 		return strings.Contains(text, "rejot_source") && strings.Contains(text, pid), "the second says:\n" + text
