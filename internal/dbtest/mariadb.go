@@ -23,11 +23,11 @@ func openMariaDB(ctx context.Context, d *Database) (session, error) {
 }
 
 func (s mySession) query(ctx context.Context, sql string) ([][]string, error) {
-	// The library knows no contexts: one that ends closes the connection.
+	// The library knows no contexts: one that ends closes the connection, below what the library notes of it itself.
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
-		_ = s.conn.Close()
+		_ = s.conn.Conn.Conn.Close()
 	})
 	defer func() {
 		if !stop() {
