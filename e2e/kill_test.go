@@ -17,10 +17,10 @@ func TestKilledAtEachStep(t *testing.T) {
 	m := itemManifest(t, from, to)
 	const all = `SELECT id, name FROM item ORDER BY id`
 	n := 3000
-	for i, step := range []string{"cut.after", "evaluate.after", "apply.before", "apply.after", "confirm.before", "confirm.after"} {
+	for i, step := range []string{"cut.after", "grow.after", "evaluate.after", "apply.before", "apply.after", "confirm.before", "confirm.after"} {
 		for j, nth := range []int{1, 3} {
 			t.Run(fmt.Sprint(step, " ", nth), func(t *testing.T) {
-				p := start(t, m, forced(i+j, fmt.Sprintf("%s=kill@%d", step, nth)))
+				p := start(t, m, forced(i+j, fmt.Sprintf("%s=kill@%d", step, nth), "grow=1"))
 				dbtest.Eventually(t, 30*time.Second, func() (bool, string) {
 					n++
 					from.Exec(t, fmt.Sprintf(`INSERT INTO item VALUES (%d, 'new'); UPDATE item SET name = name || '!' WHERE id %% 100 = %d; DELETE FROM item WHERE id = %d`, n, n%100, n-1500))

@@ -78,9 +78,9 @@ func (p *program) output() string {
 	return p.log.String()
 }
 
-// settings are what a test may leave to the program, or force: the gear that the log is read in, and the way in
+// settings are what a test may leave to the program, or force: the gear that the log is read in, how much of a batch is evaluated before the rest is read, and the way in
 // which a Postgres destination applies. REJOT_TEST_SETTINGS forces one of them in every test that says nothing itself.
-var settings = []string{"", "gear=fast;apply=rows", "gear=stream;apply=sets"}
+var settings = []string{"", "gear=fast;apply=rows;grow=1", "gear=stream;apply=sets;grow=3"}
 
 // forced is an environment with the nth of the settings, and failpoints.
 func forced(n int, failpoints ...string) string {

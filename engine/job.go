@@ -14,8 +14,9 @@ type shared struct {
 	ctx    context.Context //nolint:containedctx // of the session that makes the batch: who applies it ends with it
 	batch  *rejot.Batch
 	events *publish.Events
-	keys   *publish.Keys               // for everyone in it
+	keys   *publish.Keys               // for everyone in it; while it grows, the producer's mutex guards it
 	owed   map[*consumer]*publish.Keys // for one each
+	left   map[*consumer]bool          // were owed its keys while it grew, of which they had no part; the producer's mutex guards it
 	refs   atomic.Int32
 	fault  atomic.Pointer[error] // why it could not be evaluated
 }

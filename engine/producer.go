@@ -32,9 +32,10 @@ type Producer struct {
 	log  *slog.Logger
 
 	times   times
-	begun   bool          // a session has; of the goroutine that runs it
-	wake    chan struct{} // room for one
-	resumed chan struct{} // room for one
+	views   map[*contract.PublicSchema][]*contract.View // for the first session; of the goroutine that runs it, as begun
+	begun   bool                                        // a session has
+	wake    chan struct{}                               // room for one
+	resumed chan struct{}                               // room for one
 
 	mu        sync.Mutex
 	consumers []*consumer
@@ -63,6 +64,15 @@ func (p *Producer) Add(c *contract.Consumer, schema *contract.PublicSchema, dest
 		Consumer: c, schema: schema, dest: dest, state: Starting, since: now, behind: now, delay: newDelay(),
 		chunk: firstChunk, at: rejot.Cursor{Consumer: c.ID(), Source: p.Name},
 	})
+}
+
+// Resolved tells what schema was resolved to just now, so that the first session need not ask again. It comes
+// before the engine's Run.
+func (p *Producer) Resolved(schema *contract.PublicSchema, views []*contract.View) {
+	if p.views == nil {
+		p.views = map[*contract.PublicSchema][]*contract.View{}
+	}
+	p.views[schema] = views
 }
 
 func (p *Producer) signal() {
@@ -168,6 +178,7 @@ type session struct {
 	broken   map[*contract.PublicSchema]error
 	old      map[*consumer][]*contract.View // by the SQL that their rows are of
 	cutting  sync.Mutex                     // a snapshot that is cut at is opened and cut under it, so that cuts are in the snapshots' order
+	enough   int                            // so many tuples of a batch are evaluated before the log is read to its end; 0: none are
 	hidden   time.Time                      // since when a committed transaction is not visible
 	again    time.Time                      // not before then is it looked for again
 }
@@ -231,7 +242,9 @@ func (p *Producer) begin(ctx context.Context) (*session, rejot.Position, error) 
 	if err := p.readCursors(ctx); err != nil {
 		return nil, rejot.Position{}, err
 	}
-	s := &session{producer: p, ctx: ctx, broken: map[*contract.PublicSchema]error{}, old: map[*consumer][]*contract.View{}}
+	s := &session{
+		producer: p, ctx: ctx, broken: map[*contract.PublicSchema]error{}, old: map[*consumer][]*contract.View{}, enough: enoughToGrow(),
+	}
 	views, err := s.resolve(ctx)
 	if err != nil {
 		return nil, rejot.Position{}, err
@@ -332,13 +345,18 @@ func (p *Producer) span() (oldest, newest rejot.Position, err error) {
 // resolve makes the views of all schemas. One that cannot be resolved makes its own consumers stand still.
 func (s *session) resolve(ctx context.Context) ([]*contract.View, error) {
 	var views []*contract.View
+	known := s.producer.views
+	s.producer.views = nil
 	done := map[*contract.PublicSchema]bool{}
 	for _, c := range s.producer.consumers {
 		if done[c.schema] {
 			continue
 		}
 		done[c.schema] = true
-		vs, err := s.producer.src.Resolve(ctx, c.schema)
+		vs, err := known[c.schema], error(nil)
+		if vs == nil {
+			vs, err = s.producer.src.Resolve(ctx, c.schema)
+		}
 		switch {
 		case err == nil:
 			views = append(views, vs...)

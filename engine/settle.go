@@ -33,6 +33,10 @@ func (p *Producer) oweJob(j *job, c *consumer) {
 	if p.session != j.session {
 		return // the log after the cursor has them
 	}
+	if j.left == nil {
+		j.left = map[*consumer]bool{}
+	}
+	j.left[c] = true
 	err := j.session.owe(c, &publish.Cut{Keys: j.keys, For: map[string]*publish.Keys{c.ID(): j.owed[c]}})
 	if err != nil && p.fatal == nil {
 		p.fatal = err

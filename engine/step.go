@@ -195,14 +195,14 @@ func (s *session) step(ctx context.Context) (worked bool, err error) {
 	if err != nil {
 		return false, errors.Join(err, cut.Close())
 	}
-	if len(jobs) == 0 {
-		return false, b.release()
-	}
 	for _, j := range jobs {
 		j.dest.jobs <- j // has room: flying says so
 	}
-	err = errors.Join(s.evaluate(ctx, snap, b, jobs), failpoint.Hit("evaluate.after"))
-	return true, errors.Join(err, b.release())
+	err = s.evaluate(ctx, snap, b, jobs, cut.More)
+	if len(jobs) > 0 {
+		err = errors.Join(err, failpoint.Hit("evaluate.after"))
+	}
+	return len(jobs) > 0, errors.Join(err, b.release())
 }
 
 // cut opens a snapshot and takes the transactions that it sees.
@@ -215,7 +215,7 @@ func (s *session) cut(ctx context.Context) (rejot.Snapshot, *publish.Cut, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	cut, err := s.pending.Cut(ctx, snap)
+	cut, err := s.pending.Cut(ctx, snap, s.enough)
 	if err != nil {
 		return nil, nil, errors.Join(err, snap.Close())
 	}
@@ -361,33 +361,57 @@ func (s *session) join(c *consumer, j *job, cut *publish.Cut, f *fill, to rejot.
 	return nil
 }
 
-// evaluate fills the batch that is on its way already, so that it is applied while it is evaluated.
-func (s *session) evaluate(ctx context.Context, snap rejot.Snapshot, b *shared, jobs []*job) error {
+// evaluate fills the batch that is on its way already, so that it is applied while it is evaluated. With more it
+// grows meanwhile.
+func (s *session) evaluate(ctx context.Context, snap rejot.Snapshot, b *shared, jobs []*job, more bool) (err error) {
+	if len(jobs) == 0 && !more {
+		return nil
+	}
 	wanted := map[*contract.PublicSchema]bool{}
-	works := []publish.Work{{Keys: b.keys, Want: func(view int) bool { return wanted[s.pub.Views()[view].Schema] }}}
+	var own []publish.Work
 	for _, j := range jobs {
 		for _, part := range j.parts {
 			wanted[part.schema] = true
 			if keys := b.owed[part.consumer]; keys != nil {
-				works = append(works, publish.Work{For: part.ID(), Keys: keys, Want: s.reads(part.consumer)})
+				own = append(own, publish.Work{For: part.ID(), Keys: keys, Want: s.reads(part.consumer)})
 			}
 		}
 	}
-	began := time.Now()
-	leading, err := s.pub.Evaluate(ctx, snap, works, b.events)
-	s.producer.times[stageKeys].Add(int64(leading))
-	s.producer.times[stageEvaluation].Add(int64(time.Since(began) - leading))
+	want := func(view int) bool { return wanted[s.pub.Views()[view].Schema] }
+	e := s.pub.Evaluation(snap, b.events)
+	defer func() { err = errors.Join(err, e.Close()) }()
+	everyone := publish.Work{Keys: b.keys, Want: want}
+	if err = e.Clear(append(own, everyone)...); err == nil {
+		err = s.run(ctx, e, everyone)
+	}
+	if err == nil && more {
+		err = s.grow(ctx, snap, b, jobs, e, want)
+	}
+	if err == nil {
+		err = s.run(ctx, e, own...)
+	}
+	s.producer.times[stageKeys].Add(int64(e.Leading))
+	s.producer.times[stageEvaluation].Add(-int64(e.Leading))
 	if err == nil {
 		b.events.Finish(nil)
 		return nil
 	}
 	b.fail(err)
 	var view *publish.ViewError
-	if !errors.As(err, &view) {
+	switch {
+	case errors.As(err, &view):
+		s.breakSchema(s.pub.Views()[view.View].Schema, err)
+	case errors.Is(err, errTruncated):
+	default:
 		return err
 	}
-	s.breakSchema(s.pub.Views()[view.View].Schema, err)
-	return nil
+	return s.pending.Leave()
+}
+
+// run evaluates works.
+func (s *session) run(ctx context.Context, e *publish.Evaluation, works ...publish.Work) error {
+	defer s.producer.times.since(stageEvaluation, time.Now())
+	return e.Run(ctx, works...)
 }
 
 // settle merges waiting transactions into sets when there are many, while batches take long or

@@ -96,7 +96,7 @@ func TestWhatIsAskedAheadChangesNothing(t *testing.T) {
 		asks := pending.Ahead()
 		read(early, early+late)
 		with := ask(t, snap, asks, func() bool { return rapid.Bool().Draw(t, "not answered") })
-		cut, err := pending.Cut(context.Background(), snap)
+		cut, err := pending.Cut(context.Background(), snap, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestASmallCutIsAnsweredWithItsSnapshot(t *testing.T) {
 	asks := pending.Ahead()
 	again := []string{}
 	with := asked{state: snap, again: &again, answers: [][]rejot.Answer{{{Tuple: 0, Row: []rejot.Value{rejot.TextValue("seven")}}}}}
-	cut, err := pending.Cut(t.Context(), snap)
+	cut, err := pending.Cut(t.Context(), snap, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,7 @@
 // What comes in is the log, through Pending, a rejot.Receiver: of each change only the tuples are
 // kept that lead to keys of the views (Keys), once each, on disk past a limit. What goes out is a
 // rejot.Batch: Pending.Cut takes exactly the transactions that a snapshot sees, and
-// Publisher.Evaluate asks that snapshot for the present rows of the keys.
+// an Evaluation asks that snapshot for the present rows of the keys.
 //
 // DESIGN.md has the invariant and what it guards against. Start reading at pending.go.
 package publish

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"strconv"
@@ -23,54 +24,107 @@ const (
 
 // A Work is a set of keys to evaluate, for one consumer or, where For is empty, for everyone.
 type Work struct {
-	For  string
-	Keys *Keys
-	Want func(view int) bool // the views to evaluate; nil: all
+	For   string
+	Keys  *Keys
+	Want  func(view int) bool // the views to evaluate; nil: all
+	Brief bool                // the keys do not outlive the Run
 }
 
-// Evaluate asks snap for the present rows of the works' keys and writes them to out, which stays
-// unfinished. A ViewError says that one view failed; the events are then incomplete and useless.
-//
-// The work for everyone, if there is one, comes first; a key that it has is left out of the others.
-// leading is how long it took to find the keys.
-func (p *Publisher) Evaluate(ctx context.Context, snap rejot.Snapshot, works []Work, out *Events) (leading time.Duration, err error) {
-	for view := range p.views {
-		if err := p.evaluateView(ctx, snap, view, works, out, &leading); err != nil {
-			return leading, p.viewError(view, err)
-		}
-	}
-	return leading, nil
+func (w *Work) wants(view int) bool { return w.Want == nil || w.Want(view) }
+
+// An Evaluation writes the present rows of keys to events, in one snapshot. It is used from one goroutine, and closed.
+type Evaluation struct {
+	*Publisher
+	// Leading is how long it took to find the keys.
+	Leading time.Duration
+
+	snap rejot.Snapshot
+	out  *Events
+	done []*spill.Set // by view: the keys that everyone has the rows of
+	ours []bool       // by view: done belongs to the evaluation, and to no work
 }
 
-func (p *Publisher) evaluateView(ctx context.Context, snap rejot.Snapshot, view int, works []Work, out *Events, leading *time.Duration) error {
-	var everyone *spill.Set
-	for _, w := range works {
-		if w.Want != nil && !w.Want(view) {
-			continue
-		}
-		if w.Keys.isGone(view) {
-			if err := out.append(view, rejot.Clear, w.For, nil, nil); err != nil {
+// Evaluation begins to evaluate in snap. out stays unfinished.
+func (p *Publisher) Evaluation(snap rejot.Snapshot, out *Events) *Evaluation {
+	return &Evaluation{Publisher: p, snap: snap, out: out, done: make([]*spill.Set, len(p.views)), ours: make([]bool, len(p.views))}
+}
+
+// Clear writes that base tables were truncated. It comes before every row, whoever that is for.
+func (e *Evaluation) Clear(works ...Work) error {
+	for view := range e.views {
+		for _, w := range works {
+			if !w.wants(view) || !w.Keys.isGone(view) {
+				continue
+			}
+			if err := e.out.append(view, rejot.Clear, w.For, nil, nil); err != nil {
 				return err
 			}
 		}
-		began := time.Now()
-		keys, owned, err := p.resolve(ctx, snap, view, w.Keys)
-		*leading += time.Since(began)
-		if err != nil {
-			return err
-		}
-		if owned {
-			defer keys.Close() //nolint:errcheck // an unlinked file's close has nothing to tell
-		}
-		e := evaluation{Publisher: p, snap: snap, view: view, to: w.For, out: out}
-		if err := e.runAll(ctx, keys, everyone); err != nil {
-			return err
-		}
-		if w.For == "" {
-			everyone = keys
+	}
+	return nil
+}
+
+// Run asks for the present rows of the works' keys; of one that an earlier work for everyone has had it does not. A
+// ViewError says that one view failed; the events are then incomplete and useless.
+func (e *Evaluation) Run(ctx context.Context, works ...Work) error {
+	for view := range e.views {
+		for _, w := range works {
+			if !w.wants(view) {
+				continue
+			}
+			if err := e.runView(ctx, view, w); err != nil {
+				return e.viewError(view, err)
+			}
 		}
 	}
 	return nil
+}
+
+func (e *Evaluation) runView(ctx context.Context, view int, w Work) error {
+	began := time.Now()
+	keys, owned, err := e.resolve(ctx, e.snap, view, w.Keys)
+	e.Leading += time.Since(began)
+	if err != nil || keys == nil {
+		return err
+	}
+	one := evaluation{Publisher: e.Publisher, snap: e.snap, view: view, to: w.For, out: e.out}
+	err = one.runAll(ctx, keys, e.done[view])
+	if err == nil && w.For == "" {
+		owned, err = e.note(view, keys, owned, w.Brief)
+	}
+	if owned {
+		err = errors.Join(err, keys.Close())
+	}
+	return err
+}
+
+// note remembers that everyone has keys. It reports whether the set is still to be closed.
+func (e *Evaluation) note(view int, keys *spill.Set, owned, brief bool) (bool, error) {
+	done := e.done[view]
+	if done == nil && (owned || !brief) {
+		e.done[view], e.ours[view] = keys, owned
+		return false, nil
+	}
+	if !e.ours[view] {
+		e.done[view], e.ours[view] = e.pool.NewSet(), true
+		if done != nil {
+			if err := e.done[view].AddAll(done); err != nil {
+				return owned, err
+			}
+		}
+	}
+	return owned, e.done[view].AddAll(keys)
+}
+
+// Close gives back what the evaluation holds.
+func (e *Evaluation) Close() error {
+	var err error
+	for view, ours := range e.ours {
+		if ours {
+			err = errors.Join(err, e.done[view].Close())
+		}
+	}
+	return err
 }
 
 // runAll evaluates the keys that are not in but, in chunks; either may be nil.
@@ -214,7 +268,7 @@ func (k *Keys) AddKeys(view int, keys [][]rejot.Value) error {
 	return nil
 }
 
-// evaluation is one view's part of an Evaluate.
+// evaluation is one view's part of a Run.
 type evaluation struct {
 	*Publisher
 	snap rejot.Snapshot

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"iter"
 	"math"
+	"slices"
 
 	"rejot.dev/rejot"
 	"rejot.dev/rejot/internal/spill"
@@ -79,6 +81,33 @@ func (k *Keys) Merge(o *Keys, want func(view int) bool) error {
 	}
 	return nil
 }
+
+// take moves what o has to k, and leaves o as if it were closed.
+func (k *Keys) take(o *Keys) error {
+	if k.sets == nil {
+		k.sets, o.sets = o.sets, nil
+	}
+	for slot, set := range o.sets { // the smaller one is added to the larger one
+		if set != nil && (k.sets[slot] == nil || k.sets[slot].Len() < set.Len()) {
+			k.sets[slot], o.sets[slot] = set, k.sets[slot]
+		}
+	}
+	return errors.Join(k.Merge(o, nil), o.Close())
+}
+
+// Len is how many tuples there are at most.
+func (k *Keys) Len() int {
+	n := 0
+	for _, set := range k.sets {
+		if set != nil {
+			n += set.Len()
+		}
+	}
+	return n
+}
+
+// Truncated reports whether the base table of any view was truncated.
+func (k *Keys) Truncated() bool { return slices.Contains(k.gone, true) }
 
 // Empty reports whether nothing is affected of the views that want approves; nil approves all.
 func (k *Keys) Empty(want func(view int) bool) bool {

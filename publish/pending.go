@@ -22,9 +22,11 @@ type Pending struct {
 
 	mu      sync.Mutex
 	open    map[rejot.TxID]map[rejot.TxID]*Keys
-	waiting []committed // in log order: not known to be seen by a snapshot
-	sees    func(rejot.Transaction) bool
-	cut     *Cut // what the snapshot that is being read towards sees, as far as it is read
+	waiting []committed                  // in log order: not known to be seen by a snapshot
+	sees    func(rejot.Transaction) bool // by the snapshot that is being read towards; nil where none is
+	cut     *Cut                         // what it sees, as far as it is read, and is not handed out
+	later   *Cut                         // while one is read towards: what it does not see, and a later one does
+	parts   bool                         // of the cut one was handed out
 	reached rejot.Place
 	fresh   bool // a transaction has come to waiting since the last cut
 	columns map[contract.TableName]*layout
@@ -67,11 +69,12 @@ func (c *Cut) Close() error {
 	return err
 }
 
-// A Cut is a set of whole transactions: exactly those that one snapshot sees.
+// A Cut is a set of whole transactions: exactly those that one snapshot sees, or a part of them.
 type Cut struct {
 	Keys    *Keys            // what they affect, for every consumer
 	For     map[string]*Keys // what those before the furthest consumer affect, for the consumers that lack them
-	Horizon rejot.Place      // everything up to here is included
+	Horizon rejot.Place      // everything up to here is included; zero in a part, of which it is not known
+	More    bool             // the log is not yet read to the snapshot: Pending.More gives what has come since
 	// Oldest is when the oldest transaction was received that the snapshot does not see though it
 	// has been read; zero where there is none.
 	Oldest time.Time
@@ -82,7 +85,7 @@ type Cut struct {
 func (p *Publisher) NewPending(start rejot.Place, since []Since) *Pending {
 	return &Pending{
 		pub: p, since: since, wake: make(chan struct{}, 1), crowd: make(chan struct{}, 1), open: map[rejot.TxID]map[rejot.TxID]*Keys{},
-		reached: start, columns: map[contract.TableName]*layout{}, broken: map[int]error{}, cut: p.newCut(),
+		reached: start, columns: map[contract.TableName]*layout{}, broken: map[int]error{}, cut: p.newCut(), later: p.newCut(),
 	}
 }
 
@@ -217,7 +220,7 @@ func (p *Pending) Commit(tx rejot.Transaction) error {
 	}
 	c := committed{Transaction: tx, keys: keys, prev: prev, at: time.Now()}
 	if p.sees != nil && p.sees(tx) {
-		return p.merge(&c)
+		return p.merge(p.cut, &c)
 	}
 	p.waiting = append(p.waiting, c)
 	p.fresh = true
@@ -235,7 +238,7 @@ func (p *Pending) gather(tx rejot.TxID) (*Keys, error) {
 			keys = k
 			continue
 		}
-		if err := errors.Join(keys.Merge(k, nil), k.Close()); err != nil {
+		if err := keys.take(k); err != nil {
 			return nil, err
 		}
 	}
@@ -243,26 +246,23 @@ func (p *Pending) gather(tx rejot.TxID) (*Keys, error) {
 	return keys, nil
 }
 
-// merge adds a transaction to the cut.
-func (p *Pending) merge(c *committed) error {
+// merge adds a transaction to a cut.
+func (p *Pending) merge(cut *Cut, c *committed) error {
 	everyone := true
 	for _, s := range p.since {
 		everyone = everyone && s.Place.Less(c.End)
 	}
 	if everyone {
-		if err := p.cut.Keys.Merge(c.keys, nil); err != nil {
-			return err
-		}
-		return c.keys.Close()
+		return cut.Keys.take(c.keys)
 	}
 	for _, s := range p.since {
 		if !s.Place.Less(c.End) {
 			continue
 		}
-		if p.cut.For[s.Consumer] == nil {
-			p.cut.For[s.Consumer] = p.pub.NewKeys()
+		if cut.For[s.Consumer] == nil {
+			cut.For[s.Consumer] = p.pub.NewKeys()
 		}
-		if err := p.cut.For[s.Consumer].Merge(c.keys, nil); err != nil {
+		if err := cut.For[s.Consumer].Merge(c.keys, nil); err != nil {
 			return err
 		}
 	}
@@ -343,10 +343,13 @@ func (p *Pending) Broken() (views map[int]error, changed bool) {
 func (p *Pending) Settle(snap rejot.Snapshot) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.settle(snap.Sees)
+	if p.sees != nil {
+		return p.settle(p.later, snap.Sees)
+	}
+	return p.settle(p.cut, snap.Sees)
 }
 
-func (p *Pending) settle(sees func(rejot.Transaction) bool) error {
+func (p *Pending) settle(cut *Cut, sees func(rejot.Transaction) bool) error {
 	rest := p.waiting[:0]
 	for i := range p.waiting {
 		c := &p.waiting[i]
@@ -354,7 +357,7 @@ func (p *Pending) settle(sees func(rejot.Transaction) bool) error {
 			rest = append(rest, *c)
 			continue
 		}
-		if err := p.merge(c); err != nil {
+		if err := p.merge(cut, c); err != nil {
 			return err
 		}
 	}
@@ -364,27 +367,69 @@ func (p *Pending) settle(sees func(rejot.Transaction) bool) error {
 }
 
 // Cut waits until the log is read to snap's place and gives the transactions that snap sees; the
-// others wait for the next one.
-func (p *Pending) Cut(ctx context.Context, snap rejot.Snapshot) (*Cut, error) {
+// others wait for the next one. Where many tuples have come before that, at least enough of them, it gives a part:
+// what comes of the same snapshot is then taken with More until that is all, or given up with Leave. 0 is never enough.
+func (p *Pending) Cut(ctx context.Context, snap rejot.Snapshot, enough int) (*Cut, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.settle(snap.Sees); err != nil {
+	if err := p.settle(p.cut, snap.Sees); err != nil {
 		return nil, err
 	}
 	p.sees = snap.Sees
-	defer func() { p.sees = nil }()
+	return p.part(ctx, snap, enough)
+}
+
+// More waits for the next part of a cut, or its end.
+func (p *Pending) More(ctx context.Context, snap rejot.Snapshot, enough int) (*Cut, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.part(ctx, snap, enough)
+}
+
+// Leave gives up a cut that is not whole. What was not handed out of it comes with the next one.
+func (p *Pending) Leave() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sees == nil {
+		return nil
+	}
+	p.sees, p.parts, p.fresh = nil, false, true
+	later := p.later
+	p.later = p.pub.newCut()
+	err := p.cut.Keys.take(later.Keys)
+	for name, keys := range later.For {
+		if p.cut.For[name] == nil {
+			p.cut.For[name] = p.pub.NewKeys()
+		}
+		err = errors.Join(err, p.cut.For[name].take(keys))
+	}
+	return err
+}
+
+func (p *Pending) part(ctx context.Context, snap rejot.Snapshot, enough int) (*Cut, error) {
 	for p.reached.Less(snap.Through()) {
+		// What only some lack comes before what everybody lacks, and is not cut: its place is behind that of the others.
+		if enough > 0 && p.cut.Keys.Len() >= enough && len(p.cut.For) == 0 {
+			part := p.cut
+			part.More = true
+			p.cut, p.parts = p.pub.newCut(), true
+			return part, nil
+		}
 		p.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			p.mu.Lock()
+			p.sees = nil
 			return nil, ctx.Err()
 		case <-p.wake:
 			p.mu.Lock()
 		}
 	}
-	cut := p.cut
-	p.cut, p.fresh = p.pub.newCut(), false
+	cut, parts := p.cut, p.parts
+	p.cut, p.later, p.parts, p.sees, p.fresh = p.later, p.pub.newCut(), false, nil, false
+	if parts {
+		return cut, nil // what was settled meanwhile may come before its end
+	}
 	cut.Horizon = snap.Through()
 	if len(p.waiting) > 0 {
 		first := &p.waiting[0]

@@ -2,6 +2,7 @@ package publish_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -102,15 +103,33 @@ func (s state) Query(_ context.Context, q *rejot.Query, tuples iter.Seq2[[]rejot
 	return nil
 }
 
-// evaluate gives the events of a cut as texts, sorted.
-func evaluate(t interface {
+// A tester is what a test and a property have in common.
+type tester interface {
 	Context() context.Context
 	Fatal(...any)
-}, p *publish.Publisher, s rejot.Snapshot, works ...publish.Work,
-) []string {
+}
+
+// evaluate gives the events of a cut as texts, sorted.
+func evaluate(t tester, p *publish.Publisher, s rejot.Snapshot, works ...publish.Work) []string {
+	texts := evaluateParts(t, p, s, works)
+	slices.Sort(texts)
+	return texts
+}
+
+// evaluateParts gives the events of a cut's parts as texts, in their order.
+func evaluateParts(t tester, p *publish.Publisher, s rejot.Snapshot, parts ...[]publish.Work) []string {
 	events := p.NewEvents()
-	_, err := p.Evaluate(t.Context(), s, works, events)
-	events.Finish(err)
+	e := p.Evaluation(s, events)
+	var err error
+	for i, works := range parts {
+		if i == 0 {
+			err = e.Clear(works...)
+		}
+		if err = errors.Join(err, e.Run(t.Context(), works...)); err != nil {
+			break
+		}
+	}
+	events.Finish(errors.Join(err, e.Close()))
 	var texts []string
 	for ev, err := range events.Batch(t.Context(), rejot.Position{}).Events {
 		if err != nil {
@@ -121,7 +140,6 @@ func evaluate(t interface {
 	if err := events.Close(); err != nil {
 		t.Fatal(err)
 	}
-	slices.Sort(texts)
 	return texts
 }
 
@@ -202,17 +220,40 @@ func TestCutsHoldWhatTheirSnapshotsSee(t *testing.T) {
 				}
 			},
 			"cut": func(t *rapid.T) {
+				end += 5
 				snap := state{through: rejot.Place{Offset: end}, sees: map[rejot.TxID]bool{}, rows: map[string]string{}}
 				for id := range sees {
 					snap.sees[id] = true
 				}
-				deliver(len(log))
-				if err := pending.Reached(snap.through); err != nil {
-					t.Fatal(err)
-				}
-				cut, err := pending.Cut(context.Background(), snap)
-				if err != nil {
-					t.Fatal(err)
+				var parts [][]publish.Work
+				cut, err := &publish.Cut{More: true}, error(nil)
+				for handed, take := 0, pending.Cut; cut.More; take = pending.More {
+					enough := 0
+					if rapid.Bool().Draw(t, "grows") {
+						deliver(rapid.IntRange(0, 3).Draw(t, "brought"))
+						for _, x := range log[handed:delivered] {
+							if snap.sees[x.ID] && !x.cut {
+								enough = 1
+							}
+						}
+						handed = delivered
+					}
+					if enough == 0 {
+						deliver(len(log))
+						if err := pending.Reached(snap.through); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if cut, err = take(context.Background(), snap, enough); err != nil {
+						t.Fatal(err)
+					}
+					if len(log) > 0 && rapid.Bool().Draw(t, "settled meanwhile") {
+						sees[log[rapid.IntRange(0, len(log)-1).Draw(t, "became visible")].ID] = true
+						if err := pending.Settle(state{sees: sees}); err != nil {
+							t.Fatal(err)
+						}
+					}
+					parts = append(parts, []publish.Work{{Keys: cut.Keys, Brief: len(parts) > 0}})
 				}
 				var want []string
 				for _, x := range log {
@@ -225,8 +266,11 @@ func TestCutsHoldWhatTheirSnapshotsSee(t *testing.T) {
 					}
 				}
 				slices.Sort(want)
-				if got := evaluate(t, p, snap, publish.Work{Keys: cut.Keys}); !slices.Equal(got, want) {
+				if got := slices.Sorted(slices.Values(evaluateParts(t, p, snap, parts...))); !slices.Equal(got, want) {
 					t.Fatalf("cut has %v, want %v", got, want)
+				}
+				if len(parts) > 1 {
+					return
 				}
 				if cut.Horizon.Less(last) {
 					t.Fatalf("horizon went back from %s to %s", last, cut.Horizon)
@@ -294,7 +338,7 @@ func TestChangesBecomeEvents(t *testing.T) {
 			}
 			commit(t, pending, 1, 100)
 			s := state{through: rejot.Place{Offset: 100}, sees: map[rejot.TxID]bool{1: true}, rows: c.rows}
-			cut, err := pending.Cut(t.Context(), s)
+			cut, err := pending.Cut(t.Context(), s, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -320,7 +364,7 @@ func TestAnAbortedPartOfATransactionLeavesNothing(t *testing.T) {
 	}
 	commit(t, pending, 1, 100)
 	s := state{through: rejot.Place{Offset: 100}, sees: map[rejot.TxID]bool{1: true}}
-	cut, err := pending.Cut(t.Context(), s)
+	cut, err := pending.Cut(t.Context(), s, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +396,7 @@ func TestAConsumerThatIsAheadIsSparedWhatItHas(t *testing.T) {
 		commit(t, pending, rejot.TxID(i+1), end)
 	}
 	s := state{through: rejot.Place{Offset: 200}, sees: map[rejot.TxID]bool{1: true, 2: true}}
-	cut, err := pending.Cut(t.Context(), s)
+	cut, err := pending.Cut(t.Context(), s, 1) // which is one part: what they get differs
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -382,6 +426,48 @@ func TestAKeyForEveryoneIsNotRepeatedForOne(t *testing.T) {
 	}
 	got := evaluate(t, p, state{}, publish.Work{Keys: everyone}, publish.Work{For: "c", Keys: own})
 	if want := []string{"delete 1", "delete 2 for c", "delete 22", "delete 333 for c"}; !slices.Equal(got, want) {
+		t.Errorf("events %v, want %v", got, want)
+	}
+}
+
+func TestAKeyOfAnEarlierPartIsNotRepeated(t *testing.T) {
+	p := publish.New("db", []*contract.View{keyed()}, spill.NewPool("", 1<<20))
+	part := func(ids ...string) publish.Work {
+		keys := p.NewKeys()
+		for _, id := range ids {
+			if err := keys.AddKeys(0, [][]rejot.Value{{rejot.TextValue(id)}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return publish.Work{Keys: keys, Brief: true}
+	}
+	own := part("2", "4", "6")
+	own.For = "c"
+	parts := [][]publish.Work{{part("1", "3")}, {part("1", "2")}, {part()}, {part("2", "3", "5")}, {own}}
+	got := evaluateParts(t, p, state{}, parts...)
+	if want := []string{"delete 1", "delete 3", "delete 2", "delete 5", "delete 4 for c", "delete 6 for c"}; !slices.Equal(got, want) {
+		t.Errorf("events %v, want %v", got, want)
+	}
+}
+
+func TestATruncationComesBeforeEveryRowWhoeverItIsFor(t *testing.T) {
+	p := publish.New("db", []*contract.View{keyed()}, spill.NewPool("", 1<<20))
+	pending := p.NewPending(rejot.Place{}, nil)
+	if err := pending.Change(&rejot.Change{Tx: 1, Sub: 1, Table: thing, Op: rejot.Truncate}); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, pending, 1, 10)
+	s := state{through: rejot.Place{Offset: 10}, sees: map[rejot.TxID]bool{1: true}}
+	cut, err := pending.Cut(t.Context(), s, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	everyone := p.NewKeys()
+	if err := everyone.AddKeys(0, [][]rejot.Value{{rejot.TextValue("1")}}); err != nil {
+		t.Fatal(err)
+	}
+	got := evaluateParts(t, p, s, []publish.Work{{Keys: everyone}, {For: "behind", Keys: cut.Keys}})
+	if want := []string{"clear for behind", "delete 1"}; !slices.Equal(got, want) {
 		t.Errorf("events %v, want %v", got, want)
 	}
 }

@@ -248,6 +248,10 @@ func (p *passage) calls(ctx context.Context, c *copied) (*link, error) {
 const (
 	// idle is the pause between two calls once the log's end is near. Each call leaves some lines in the server's log.
 	idle = 10 * time.Millisecond
+	// firstRows is how many messages the first call may give, and growth how many times as many the next one. A call gives nothing
+	// before the server has decoded all of it: after a small one there is something to evaluate.
+	firstRows = 60_000
+	growth    = 5
 	// firstRest is the pause after a first mark, which doubles. It may take two: at the first, transactions may be running
 	// that began before it.
 	firstRest = time.Second
@@ -260,6 +264,7 @@ const (
 // that is confirmed, or have gone on for about as long as the stream would take.
 func (p *passage) callOn(ctx context.Context, c *copied) error {
 	var a approach
+	rows := min(firstRows, p.cfg.gear.rows)
 	for {
 		now, err := c.progress(ctx)
 		if err != nil {
@@ -279,9 +284,10 @@ func (p *passage) callOn(ctx context.Context, c *copied) error {
 			continue
 		}
 		end := rejot.Place{Offset: now.at.Offset + min(left, p.cfg.gear.bytes)}
-		if err := c.call(ctx, end, newDecoder(p.to, p.describe)); err != nil {
+		if err := c.call(ctx, end, rows, newDecoder(p.to, p.describe)); err != nil {
 			return err
 		}
+		rows = min(growth*rows, p.cfg.gear.rows)
 		if err := failpoint.Hit("gear.called"); err != nil {
 			return err
 		}

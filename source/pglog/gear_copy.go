@@ -216,9 +216,9 @@ func (c *copied) mark(ctx context.Context) error {
 }
 
 // call reads to end, or to the end of a transaction after which enough has been read.
-func (c *copied) call(ctx context.Context, end rejot.Place, d *decoder) error {
+func (c *copied) call(ctx context.Context, end rejot.Place, rows int, d *decoder) error {
 	cfg := &c.reader.cfg
-	sql := `COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes(` + quoteLiteral(c.name) + `, ` + quoteLiteral(end.String()) + `, ` + strconv.Itoa(cfg.gear.rows) +
+	sql := `COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes(` + quoteLiteral(c.name) + `, ` + quoteLiteral(end.String()) + `, ` + strconv.Itoa(rows) +
 		`, 'proto_version', '1', 'publication_names', ` + quoteLiteral(postgres.Quote(cfg.publication)) + `)) TO STDOUT (FORMAT binary)`
 	calling, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
