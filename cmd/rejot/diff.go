@@ -80,7 +80,7 @@ func (a *app) diff(ctx context.Context, name string, paths []string, o diffOptio
 		return rejot.Errorf(rejot.NotFound, "no consumer schema of these manifests is called %s or reads a public schema of that name", name)
 	}
 	p := &program{sources: map[string]source{}, destinations: map[string]destination{}}
-	if err := p.open(ctx, set, pairs, slog.New(slog.DiscardHandler), false); err != nil {
+	if err := p.open(ctx, set, pairs, slog.New(slog.DiscardHandler), opening{}); err != nil {
 		return stopped(errors.Join(err, p.close()))
 	}
 	var diffs []contractDiff

@@ -74,7 +74,7 @@ func (a *app) backfill(ctx context.Context, paths, names []string, o downOptions
 		}
 	}
 	p := &program{sources: map[string]source{}, destinations: map[string]destination{}}
-	if err := p.open(ctx, set, pairs, slog.New(slog.DiscardHandler), false); err != nil {
+	if err := p.open(ctx, set, pairs, slog.New(slog.DiscardHandler), opening{}); err != nil {
 		return stopped(errors.Join(err, p.close()))
 	}
 	for _, name := range names {
@@ -94,7 +94,7 @@ func (a *app) down(ctx context.Context, paths []string, o downOptions) error {
 		return err
 	}
 	p := &program{sources: map[string]source{}, destinations: map[string]destination{}}
-	if err := p.open(ctx, set, pairs, slog.New(slog.DiscardHandler), false); err != nil {
+	if err := p.open(ctx, set, pairs, slog.New(slog.DiscardHandler), opening{}); err != nil {
 		return stopped(errors.Join(err, p.close()))
 	}
 	if o.consumer != "" {

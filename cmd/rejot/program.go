@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -35,8 +37,15 @@ type program struct {
 	pairs        []pairing
 	sources      map[string]source // by the data store's slug
 	destinations map[string]destination
-	external     []*contract.Consumer // whose public schema stands in a manifest that is not loaded
+	resolved     map[*contract.PublicSchema]resolution // nil until a source has been asked
+	external     []*contract.Consumer                  // whose public schema stands in a manifest that is not loaded
 	started      time.Time
+}
+
+// A resolution is what a source made of a public schema when the program was opened.
+type resolution struct {
+	views []*contract.View
+	err   error
 }
 
 // A job of a program: one consumer schema with its public schema.
@@ -103,7 +112,7 @@ func openProgram(ctx context.Context, set *manifest.Set, log *slog.Logger, wait 
 		return nil, rejot.WithMend(err, "name the manifest of the public schemas as well: rejot sync PRODUCER/rejot-manifest.json CONSUMER/rejot-manifest.json")
 	}
 	p := &program{manifests: set.Slugs, pairs: pairs, external: external, sources: map[string]source{}, destinations: map[string]destination{}, started: time.Now()}
-	if err := p.open(ctx, set, pairs, log, wait); err != nil {
+	if err := p.open(ctx, set, pairs, log, opening{wait: wait, resolve: !wait}); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	if err := p.check(ctx, pairs); err != nil {
@@ -113,8 +122,14 @@ func openProgram(ctx context.Context, set *manifest.Set, log *slog.Logger, wait 
 	return p, nil
 }
 
+// An opening says what is done while databases are opened.
+type opening struct {
+	wait    bool // for those that are unreachable
+	resolve bool // public schemas, which is too early where something is waited for
+}
+
 // open opens all databases at the same time, so that one that does not answer costs its own time only.
-func (p *program) open(ctx context.Context, set *manifest.Set, pairs []pairing, log *slog.Logger, wait bool) error {
+func (p *program) open(ctx context.Context, set *manifest.Set, pairs []pairing, log *slog.Logger, o opening) error {
 	sources := map[string]contract.DataStore{}
 	consumers := map[string][]*contract.Consumer{}
 	for _, pr := range pairs {
@@ -132,11 +147,16 @@ func (p *program) open(ctx context.Context, set *manifest.Set, pairs []pairing, 
 	for slug, store := range sources {
 		n++
 		go func() {
-			s, err := reach(ctx, wait, log, func(ctx context.Context) (source, error) { return openSource(ctx, store, log) })
+			s, err := reach(ctx, o.wait, log, func(ctx context.Context) (source, error) { return openSource(ctx, store, log) })
+			var resolved map[*contract.PublicSchema]resolution
+			if err == nil && o.resolve {
+				resolved = resolve(ctx, s, schemasOf(slug, pairs))
+			}
 			results <- func() error {
 				if err == nil {
 					p.sources[slug] = s
 				}
+				p.learn(resolved)
 				return err
 			}
 		}()
@@ -144,7 +164,7 @@ func (p *program) open(ctx context.Context, set *manifest.Set, pairs []pairing, 
 	for slug, list := range consumers {
 		n++
 		go func() {
-			d, err := reach(ctx, wait, log, func(ctx context.Context) (destination, error) {
+			d, err := reach(ctx, o.wait, log, func(ctx context.Context) (destination, error) {
 				return openDestination(ctx, set.DataStores[slug].Connection, list, log)
 			})
 			results <- func() error {
@@ -183,28 +203,55 @@ func reach[T any](ctx context.Context, wait bool, log *slog.Logger, open func(co
 	return v, err
 }
 
-// check resolves every public schema and compares what consumers ask for with what they will get.
-func (p *program) check(ctx context.Context, pairs []pairing) error {
+// schemasOf are the public schemas of a source that consumers read.
+func schemasOf(slug string, pairs []pairing) []*contract.PublicSchema {
+	var list []*contract.PublicSchema
+	for _, pr := range pairs {
+		if pr.schema.Source == slug && !slices.Contains(list, pr.schema) {
+			list = append(list, pr.schema)
+		}
+	}
+	return list
+}
+
+// resolve has a source resolve public schemas.
+func resolve(ctx context.Context, s source, schemas []*contract.PublicSchema) map[*contract.PublicSchema]resolution {
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
-	shapes := map[*contract.PublicSchema]*rejot.Shape{}
-	var errs []error
-	for _, pr := range pairs {
-		if _, done := shapes[pr.schema]; done {
-			continue
-		}
-		shapes[pr.schema] = nil
-		views, err := p.sources[pr.schema.Source].Resolve(ctx, pr.schema)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		shapes[pr.schema] = views[0].Shape
+	resolved := map[*contract.PublicSchema]resolution{}
+	for _, schema := range schemas {
+		views, err := s.Resolve(ctx, schema)
+		resolved[schema] = resolution{views, err}
 	}
-	for _, pr := range pairs {
-		if shape := shapes[pr.schema]; shape != nil {
-			errs = append(errs, p.destinations[pr.consumer.Destination].Check(pr.consumer.ID(), shape))
+	return resolved
+}
+
+func (p *program) learn(resolved map[*contract.PublicSchema]resolution) {
+	if p.resolved == nil {
+		p.resolved = map[*contract.PublicSchema]resolution{}
+	}
+	maps.Copy(p.resolved, resolved)
+}
+
+// check sees that every public schema is resolved and compares what consumers ask for with what they will get.
+func (p *program) check(ctx context.Context, pairs []pairing) error {
+	var errs []error
+	for slug, s := range p.sources {
+		schemas := schemasOf(slug, pairs)
+		if _, done := p.resolved[schemas[0]]; !done {
+			p.learn(resolve(ctx, s, schemas))
 		}
+	}
+	seen := map[*contract.PublicSchema]bool{}
+	for _, pr := range pairs {
+		r := p.resolved[pr.schema]
+		switch {
+		case r.err == nil:
+			errs = append(errs, p.destinations[pr.consumer.Destination].Check(pr.consumer.ID(), r.views[0].Shape))
+		case !seen[pr.schema]:
+			errs = append(errs, r.err)
+		}
+		seen[pr.schema] = true
 	}
 	return errors.Join(errs...)
 }
@@ -226,6 +273,7 @@ func (p *program) wire(pairs []pairing, log *slog.Logger) {
 			p.engine.Destinations = append(p.engine.Destinations, ends[to])
 		}
 		producers[from].Add(pr.consumer, pr.schema, ends[to])
+		producers[from].Resolved(pr.schema, p.resolved[pr.schema].views)
 	}
 }
 

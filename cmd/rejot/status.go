@@ -118,7 +118,7 @@ func statusOfDatabases(ctx context.Context, paths []string) (httpapi.Status, err
 	}
 	s.Manifests = set.Slugs
 	p := &program{sources: map[string]source{}, destinations: map[string]destination{}}
-	if err := p.open(ctx, set, pairs, slog.New(slog.DiscardHandler), false); err != nil {
+	if err := p.open(ctx, set, pairs, slog.New(slog.DiscardHandler), opening{}); err != nil {
 		return s, errors.Join(err, p.close())
 	}
 	for _, pr := range pairs {
