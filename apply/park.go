@@ -1,8 +1,6 @@
 package apply
 
 import (
-	"encoding/json"
-
 	"rejot.dev/rejot"
 )
 
@@ -21,21 +19,6 @@ const (
 
 // parkMost is how many keys of one batch a consumer may park. More is not the rows' trouble but its own.
 const parkMost = 100
-
-// KeyText writes a key as a JSON array of texts and nulls.
-func KeyText(key []rejot.Value) string {
-	texts := make([]*string, len(key))
-	for i, v := range key {
-		if s, ok := v.Text(); ok {
-			texts[i] = &s
-		}
-	}
-	b, err := json.Marshal(texts)
-	if err != nil {
-		return "" // texts always encode
-	}
-	return string(b)
-}
 
 // park makes the key that was refused first a parked one, so that the rest goes on, and reports
 // whether that is wanted and possible.

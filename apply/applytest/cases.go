@@ -1,6 +1,7 @@
 package applytest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -54,7 +55,7 @@ func backfillState(t *testing.T, f *Fixture) {
 	}
 	for _, state := range states {
 		ms := d.moves()
-		ms[0].To.Backfill = state
+		ms[0].To.Backfill, ms[0].To.Queries = state, fmt.Sprint("queries of row ", state.Rows)
 		if _, err := d.Apply(t.Context(), ms, batch(at(d.n), []*rejot.Event{upsert(s, "1", "a@x", "Ann")})); err != nil {
 			t.Fatal(err)
 		}

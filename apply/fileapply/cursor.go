@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"rejot.dev/rejot"
+	"rejot.dev/rejot/apply"
 )
 
 // suffix makes the name of the cursor's file.
@@ -32,38 +33,33 @@ type form struct {
 	Incarnation string  `json:"incarnation"`
 	Position    string  `json:"position"` // empty: no batch is applied yet
 	Contract    string  `json:"contract"`
+	Queries     string  `json:"queries"`
 	Backfill    partial `json:"backfill"`
 }
 
 // A partial is how far a backfill has come.
 type partial struct {
-	Done     bool      `json:"done"`
-	After    []*string `json:"after"`
-	View     int       `json:"view"`
-	Rows     int64     `json:"rows"`
-	Estimate int64     `json:"estimate"`
+	Done     bool            `json:"done"`
+	After    json.RawMessage `json:"after"`
+	View     int             `json:"view"`
+	Rows     int64           `json:"rows"`
+	Estimate int64           `json:"estimate"`
 }
 
 // encode gives the bytes of a cursor's file.
 func (s state) encode() ([]byte, error) {
 	c := s.cursor
+	after, err := apply.EncodeKey(c.Backfill.After)
+	if err != nil {
+		return nil, err
+	}
 	f := form{
-		Version: formVersion, Length: s.length, Consumer: c.Consumer, Source: c.Source, Incarnation: string(c.Position.Incarnation), Contract: c.Contract,
-		Backfill: partial{Done: c.Backfill.Done, View: c.Backfill.View, Rows: c.Backfill.Rows, Estimate: c.Backfill.Estimate},
+		Version: formVersion, Length: s.length, Consumer: c.Consumer, Source: c.Source, Incarnation: string(c.Position.Incarnation),
+		Contract: c.Contract, Queries: c.Queries,
+		Backfill: partial{Done: c.Backfill.Done, After: after, View: c.Backfill.View, Rows: c.Backfill.Rows, Estimate: c.Backfill.Estimate},
 	}
 	if !c.Position.IsZero() {
 		f.Position = c.Position.String()
-	}
-	if c.Backfill.After != nil {
-		f.Backfill.After = make([]*string, len(c.Backfill.After))
-	}
-	for i, v := range c.Backfill.After {
-		switch text, ok := v.Text(); {
-		case ok:
-			f.Backfill.After[i] = &text
-		case v.Kind() == rejot.Unknown:
-			return nil, rejot.Errorf(rejot.Corrupt, "column %d of a backfill's last key is not known", i+1)
-		}
 	}
 	data, err := json.MarshalIndent(f, "", "  ")
 	return append(data, '\n'), err
@@ -83,7 +79,7 @@ func readState(path string) (s state, found bool, err error) {
 		return s, true, damaged(path, "it is no cursor of this program")
 	}
 	s = state{length: f.Length, cursor: rejot.Cursor{
-		Consumer: f.Consumer, Source: f.Source, Contract: f.Contract,
+		Consumer: f.Consumer, Source: f.Source, Contract: f.Contract, Queries: f.Queries,
 		Backfill: rejot.Backfill{Done: f.Backfill.Done, View: f.Backfill.View, Rows: f.Backfill.Rows, Estimate: f.Backfill.Estimate},
 	}}
 	if f.Position != "" {
@@ -91,14 +87,8 @@ func readState(path string) (s state, found bool, err error) {
 			return s, true, damaged(path, err.Error())
 		}
 	}
-	if f.Backfill.After != nil {
-		s.cursor.Backfill.After = make([]rejot.Value, len(f.Backfill.After))
-	}
-	for i, text := range f.Backfill.After {
-		s.cursor.Backfill.After[i] = rejot.NullValue()
-		if text != nil {
-			s.cursor.Backfill.After[i] = rejot.TextValue(*text)
-		}
+	if s.cursor.Backfill.After, err = apply.DecodeKey(f.Backfill.After); err != nil {
+		return s, true, damaged(path, "its last key is none")
 	}
 	return s, true, nil
 }

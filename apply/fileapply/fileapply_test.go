@@ -68,6 +68,7 @@ func move(n int) []rejot.Move {
 		m.From.Position = at(n - 1)
 	}
 	m.To.Backfill = rejot.Backfill{After: texts("a\"\u2028", "NULL"), View: 1, Rows: int64(n), Estimate: 7}
+	m.To.Queries = "[[\"SELECT 1\"]]"
 	return []rejot.Move{m}
 }
 

@@ -2,11 +2,11 @@ package myapply
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 
 	"rejot.dev/rejot"
+	"rejot.dev/rejot/apply"
 	"rejot.dev/rejot/internal/mysql"
 )
 
@@ -51,9 +51,13 @@ func (a *Applier) prepareOwn(ctx context.Context) (err error) {
 // cursorStatement gives the statement that moves a cursor, and its parameters.
 func (a *Applier) cursorStatement(m rejot.Move, room []mysql.Param) (*mysql.Stmt, []mysql.Param, error) {
 	c := m.To
-	after, err := encodeKey(c.Backfill.After)
+	key, err := apply.EncodeKey(c.Backfill.After)
 	if err != nil {
 		return nil, nil, err
+	}
+	after := mysql.Null()
+	if key != nil {
+		after = mysql.String(string(key))
 	}
 	done := int64(0)
 	if c.Backfill.Done {
@@ -73,43 +77,6 @@ func (a *Applier) conflict(m rejot.Move) error {
 		return rejot.Errorf(rejot.Conflict, "%s has a cursor of %s already: another instance has written", a.connection, m.To.Consumer)
 	}
 	return rejot.Errorf(rejot.Conflict, "the cursor of %s in %s is not at %s: another instance has written", m.To.Consumer, a.connection, m.From.Position)
-}
-
-// encodeKey writes a key as a JSON array of texts and nulls; no key is NULL.
-func encodeKey(key []rejot.Value) (mysql.Param, error) {
-	if key == nil {
-		return mysql.Null(), nil
-	}
-	texts := make([]*string, len(key))
-	for i, v := range key {
-		switch s, ok := v.Text(); {
-		case ok:
-			texts[i] = &s
-		case v.Kind() == rejot.Unknown:
-			return mysql.Null(), rejot.Errorf(rejot.Corrupt, "column %d of a backfill's last key is not known", i+1)
-		}
-	}
-	b, err := json.Marshal(texts)
-	return mysql.String(string(b)), err
-}
-
-func decodeKey(v rejot.Value) ([]rejot.Value, error) {
-	text, ok := v.Text()
-	if !ok {
-		return nil, nil
-	}
-	var texts []*string
-	if err := json.Unmarshal([]byte(text), &texts); err != nil {
-		return nil, err
-	}
-	key := make([]rejot.Value, len(texts))
-	for i, s := range texts {
-		key[i] = rejot.NullValue()
-		if s != nil {
-			key[i] = rejot.TextValue(*s)
-		}
-	}
-	return key, nil
 }
 
 // Cursors reads the cursor of every consumer that has a row.
@@ -142,7 +109,10 @@ func readCursor(row []rejot.Value) (rejot.Cursor, error) {
 	}
 	b := &c.Backfill
 	b.Done = texts[5] == "1"
-	if b.After, err = decodeKey(row[6]); err != nil {
+	if text, ok := row[6].Text(); ok {
+		b.After, err = apply.DecodeKey([]byte(text))
+	}
+	if err != nil {
 		return c, fmt.Errorf("last key of the backfill: %w", err)
 	}
 	if b.View, err = strconv.Atoi(texts[7]); err != nil {

@@ -2,11 +2,11 @@ package pgapply
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 
 	"rejot.dev/rejot"
+	"rejot.dev/rejot/apply"
 )
 
 // Statements of our own, prepared in each connection.
@@ -59,7 +59,7 @@ var ownStatements = [...]struct{ name, sql string }{
 // moveParams gives the statement that moves a cursor, and its parameters.
 func moveParams(m rejot.Move) (name string, params [][]byte, err error) {
 	c := m.To
-	after, err := encodeKey(c.Backfill.After)
+	after, err := apply.EncodeKey(c.Backfill.After)
 	if err != nil {
 		return "", nil, err
 	}
@@ -72,41 +72,6 @@ func moveParams(m rejot.Move) (name string, params [][]byte, err error) {
 		return stInsert, params, nil
 	}
 	return stMove, append(params, text(string(m.From.Position.Incarnation)), text(m.From.Position.String())), nil
-}
-
-// encodeKey writes a key as a JSON array of texts and nulls; no key is nil.
-func encodeKey(key []rejot.Value) ([]byte, error) {
-	if key == nil {
-		return nil, nil
-	}
-	texts := make([]*string, len(key))
-	for i, v := range key {
-		switch s, ok := v.Text(); {
-		case ok:
-			texts[i] = &s
-		case v.Kind() == rejot.Unknown:
-			return nil, rejot.Errorf(rejot.Corrupt, "column %d of a backfill's last key is not known", i+1)
-		}
-	}
-	return json.Marshal(texts)
-}
-
-func decodeKey(b []byte) ([]rejot.Value, error) {
-	if b == nil {
-		return nil, nil
-	}
-	var texts []*string
-	if err := json.Unmarshal(b, &texts); err != nil {
-		return nil, err
-	}
-	key := make([]rejot.Value, len(texts))
-	for i, s := range texts {
-		key[i] = rejot.NullValue()
-		if s != nil {
-			key[i] = rejot.TextValue(*s)
-		}
-	}
-	return key, nil
 }
 
 // Cursors reads the cursor of every consumer that has a row.
@@ -142,7 +107,7 @@ func readCursor(row [][]byte) (rejot.Cursor, error) {
 	}
 	b := &c.Backfill
 	b.Done = string(row[5]) == "t"
-	if b.After, err = decodeKey(row[6]); err != nil {
+	if b.After, err = apply.DecodeKey(row[6]); err != nil {
 		return c, fmt.Errorf("last key of the backfill: %w", err)
 	}
 	if b.View, err = strconv.Atoi(string(row[7])); err != nil {
