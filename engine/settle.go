@@ -103,9 +103,9 @@ func (p *Producer) giveBack(j *job, parts []part, cause error) {
 }
 
 // found notes where a destination's cursors are. Within a session, a consumer whose cursor is neither
-// where it was nor where a lost commit would have put it is written by somebody else. At a session's
-// begin nothing of ours is on its way, and the cursors are the truth: an instance that read the slot
-// meanwhile may have moved them. One that has vanished is somebody's doing then too.
+// where it was nor where a lost commit would have put it is written by somebody else, which may happen once in
+// onceIn. At a session's begin nothing of ours is on its way, and the cursors are the truth: an instance that
+// read the slot meanwhile may have moved them. One that has vanished is somebody's doing then too.
 func (p *Producer) found(d *Destination, cursors []rejot.Cursor, begin bool) {
 	now := time.Now()
 	p.mu.Lock()
@@ -129,6 +129,7 @@ func (p *Producer) found(d *Destination, cursors []rejot.Cursor, begin bool) {
 			// An instance that was before us has ended, and its last commit came after our look at the cursors; or one is
 			// there, and the slot will say so.
 			c.met, undone = now, true
+			p.log.Warn("the cursor is not where it was left: another instance has written; the log is read again from there", "consumer", c.ID(), "left", c.at.Position.String(), "found", at.Position.String())
 		} else if other {
 			err := rejot.Errorf(rejot.Conflict, "%s: its cursor in %s is at %s and was left at %s: another instance has written", c.Consumer, d.Name, at.Position, c.at.Position)
 			c.fail(rejot.WithMend(err, "stop the other instance, then: rejot resume %s", c.Name), now)
