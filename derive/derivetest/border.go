@@ -8,7 +8,9 @@ import (
 
 // A template is a query near the border of one rule. In it, «base» is the base's table, «key» its
 // condition, «t» a random table, «n» a random numeric column that every table has, «m» one that is the
-// same throughout, «v» a value.
+// same throughout, «v» a value of such a column; «w» a random column of words, which is text or citext,
+// and «u» one that is the same throughout. A query that groups by citext does not show which of the
+// equal words it has.
 type template struct{ name, sql string }
 
 func templates() []template {
@@ -65,6 +67,13 @@ func templates() []template {
 		{"cycle", `SELECT a.id, p.«n» AS c1, q.«n» AS c2 FROM «base» a JOIN «t» p ON p.«n» = a.«n» JOIN «t» q ON q.«n» = p.«n» AND q.«n» = a.«n» WHERE «key»`},
 		{"placeholder again", `SELECT a.id, e.«n» AS c1, f.«n» AS c2 FROM «base» a JOIN «t» e ON e.«n» = {0} LEFT JOIN «t» f ON f.«n» = e.«n» WHERE «key»`},
 		{"two columns to one row", `SELECT a.id, e.«n» AS c1, (SELECT count(*) FROM «t» f WHERE f.b = e.b AND f.c = e.c) AS c2 FROM «base» a JOIN «t» e ON e.«n» = a.«n» WHERE «key»`},
+		{"words", `SELECT a.id, e.«w» AS c1 FROM «base» a JOIN «t» f ON f.«w» = a.«w» LEFT JOIN «t» e ON e.«w» = f.«w» AND e.c = f.«n» WHERE «key»`},
+		{"window by words", `SELECT a.id, q.* FROM «base» a JOIN (SELECT e.«u» AS x, count(*) OVER (PARTITION BY e.«u») AS y FROM «t» e) q ON q.x = a.«w» WHERE «key»`},
+		{"group by words", `SELECT a.id, q.y FROM «base» a LEFT JOIN (SELECT e.«u» AS x, count(*) AS y FROM «t» e GROUP BY e.«u») q ON q.x = a.«w» WHERE «key»`},
+		{"group by words, in two steps", `SELECT a.id, q.y FROM «base» a JOIN «t» f ON f.«w» = a.«w» JOIN (SELECT e.«u» AS x, count(*) AS y FROM «t» e GROUP BY e.«u») q ON q.x = f.«w» WHERE «key»`},
+		{"distinct words", `SELECT a.id, q.y FROM «base» a JOIN (SELECT DISTINCT e.«w» AS x, e.«n» AS y FROM «t» e) q ON q.x = a.«w» WHERE «key»`},
+		{"distinct on words", `SELECT a.id, q.* FROM «base» a JOIN (SELECT DISTINCT ON (e.«u») e.«u» AS x, e.«n» AS y FROM «t» e ORDER BY e.«u», e.«u»::text, 2) q ON q.x = a.«w» WHERE «key»`},
+		{"except words", `SELECT a.id FROM «base» a JOIN (SELECT e.«w» AS x FROM «t» e EXCEPT SELECT f.«w» FROM «t» f) q ON q.x = a.«w» WHERE «key»`},
 	}
 }
 
@@ -87,6 +96,8 @@ func (g *generator) border(base *table) (name, sql string) {
 	}
 	numbers := []string{"id", "k", "a", "b", "c"}
 	same := pick(g.Case, numbers)
+	words := []string{"s", "f"}
+	sameWords := pick(g.Case, words)
 	replace := map[string]func() string{
 		"«base»": func() string { return base.name },
 		"«key»":  func() string { return strings.Join(key, " AND ") },
@@ -94,6 +105,8 @@ func (g *generator) border(base *table) (name, sql string) {
 		"«n»":    func() string { return pick(g.Case, numbers) },
 		"«m»":    func() string { return same },
 		"«v»":    func() string { return fmt.Sprint(g.r.IntN(domain)) },
+		"«w»":    func() string { return pick(g.Case, words) },
+		"«u»":    func() string { return sameWords },
 	}
 	sql = t.sql
 	for {

@@ -2,6 +2,7 @@ package derivetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -9,14 +10,22 @@ import (
 // all that it could depend on, so that a result is one of data alone.
 func (g *generator) output(depth int, body string, seen, all []visible) level {
 	n := g.r.IntN(100)
+	plain := sharp(seen)
+	if len(plain) == 0 {
+		return finish("SELECT ", g.outputs(depth, seen, all), body, "")
+	}
 	switch {
 	case n < 14:
-		return g.groupBy(body, seen)
+		return g.groupBy(body, seen, plain)
 	case n < 18:
-		x := pick(g.Case, seen)
+		x := pick(g.Case, plain)
 		return finish("SELECT ", []visible{{"count(*)", "bigint"}, {"max(" + x.ref + ")", x.typ}}, body, "")
 	}
-	outs := g.outputs(depth, seen, all)
+	from := seen
+	if n < 35 { // these choose among rows
+		from = plain
+	}
+	outs := g.outputs(depth, from, all)
 	switch {
 	case n < 25:
 		return finish("SELECT DISTINCT ", outs, body, "")
@@ -26,7 +35,13 @@ func (g *generator) output(depth int, body string, seen, all []visible) level {
 			on = pick(g.Case, seen).ref
 		}
 		return finish("SELECT DISTINCT ON ("+on+") ", outs, body, " ORDER BY "+on+", "+positions(len(outs)))
-	case n < 37:
+	case n < 35:
+		limit := fmt.Sprintf(" LIMIT %d", 1+g.r.IntN(2))
+		if g.chance(30) {
+			limit += " OFFSET 1"
+		}
+		return finish("SELECT ", outs, body, " ORDER BY "+positions(len(outs))+limit)
+	case n < 42:
 		part := pick(g.Case, seen)
 		if g.chance(60) {
 			part = outs[0]
@@ -36,12 +51,6 @@ func (g *generator) output(depth int, body string, seen, all []visible) level {
 			outs = append(outs, visible{"rank() OVER (PARTITION BY " + pick(g.Case, seen).ref + " ORDER BY " + pick(g.Case, seen).ref + ")", "bigint"})
 		}
 		return finish("SELECT ", outs, body, "")
-	case n < 42:
-		limit := fmt.Sprintf(" LIMIT %d", 1+g.r.IntN(2))
-		if g.chance(30) {
-			limit += " OFFSET 1"
-		}
-		return finish("SELECT ", outs, body, " ORDER BY "+positions(len(outs))+limit)
 	case n < 44:
 		outs = append(outs, visible{"generate_series(0, 1)", "int"})
 	}
@@ -89,13 +98,15 @@ func (g *generator) outputs(depth int, seen, all []visible) []visible {
 	return outs
 }
 
-func (g *generator) groupBy(body string, seen []visible) level {
+// groupBy groups by any columns, and shows those that are plain.
+func (g *generator) groupBy(body string, seen, plain []visible) level {
 	by := []visible{pick(g.Case, seen)}
 	if g.chance(40) {
 		by = append(by, pick(g.Case, seen))
 	}
-	outs := append([]visible{}, by...)
-	x, y := pick(g.Case, seen), pick(g.Case, seen)
+	shown := sharp(by)
+	outs := slices.Clone(shown)
+	x, y := pick(g.Case, plain), pick(g.Case, plain)
 	switch g.r.IntN(3) {
 	case 0:
 		outs = append(outs, visible{"count(*) FILTER (WHERE " + g.equality(seen, seen) + ")", "bigint"})
@@ -119,7 +130,7 @@ func (g *generator) groupBy(body string, seen []visible) level {
 	if g.chance(15) {
 		tail += " HAVING count(*) " + pick(g.Case, []string{"> 1", "= 1", "> 0"})
 		if g.chance(40) {
-			tail += " AND EXISTS (" + g.level(2, by, nil).sql + ")"
+			tail += " AND EXISTS (" + g.level(2, shown, nil).sql + ")"
 		}
 	}
 	return finish("SELECT ", outs, body+tail, "")

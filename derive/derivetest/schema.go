@@ -7,11 +7,23 @@ import (
 	"strings"
 )
 
-// values of every column are small numbers, so that rows meet.
+// values of every column are few, so that rows meet.
 const (
 	domain    = 4
 	keyDomain = 6 // of column id, so that an insert finds a free one
 )
+
+// word is the n-th value of a column of words: half of them are equal for citext and differ for text.
+func word(n int) string { return []string{"'a'", "'A'", "'b'", "'B'"}[n] }
+
+// literal is a random value of a type.
+func (c *Case) literal(typ string) string {
+	n := c.r.IntN(domain)
+	if isText(typ) {
+		return word(n)
+	}
+	return fmt.Sprint(n)
+}
 
 func domainOf(column string) int {
 	if column == "id" {
@@ -30,7 +42,7 @@ type table struct {
 
 type column struct {
 	name string
-	typ  string // int, bigint, text
+	typ  string // int, bigint, text, citext
 }
 
 // Case is one random schema with its rows. Equal seeds give equal cases.
@@ -48,7 +60,8 @@ type Case struct {
 func NewCase(seed uint64) *Case {
 	c := &Case{Seed: seed, Borders: 30, r: rand.New(rand.NewPCG(seed, 0x7265_6a6f_74))} //nolint:gosec // a test that must replay
 	c.setup = []string{
-		"DROP SCHEMA IF EXISTS judge CASCADE", "CREATE SCHEMA judge", "SET search_path = judge",
+		"CREATE EXTENSION IF NOT EXISTS citext SCHEMA public", // its operators have to be found by name
+		"DROP SCHEMA IF EXISTS judge CASCADE", "CREATE SCHEMA judge", "SET search_path = judge, public",
 		"CREATE TABLE log (n serial, tab text, old jsonb, new jsonb)",
 		`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			INSERT INTO judge.log (tab, old, new) VALUES (TG_TABLE_NAME, CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END,
@@ -77,7 +90,7 @@ func (c *Case) addTable(i int) {
 		}
 		return "int"
 	}
-	t.columns = []column{{"id", number()}, {"k", "int"}, {"a", number()}, {"b", "int"}, {"c", "int"}, {"s", "text"}}
+	t.columns = []column{{"id", number()}, {"k", "int"}, {"a", number()}, {"b", "int"}, {"c", "int"}, {"s", "text"}, {"f", "citext"}}
 	constraints := []string{}
 	notNull := map[string]bool{"id": true}
 	if c.chance(30) {
@@ -90,6 +103,9 @@ func (c *Case) addTable(i int) {
 	}
 	if c.chance(20) {
 		constraints = append(constraints, "UNIQUE (b, c)")
+	}
+	if c.chance(15) {
+		constraints = append(constraints, "UNIQUE (f, c)")
 	}
 	var defs []string
 	for _, col := range t.columns {
@@ -139,11 +155,10 @@ func (c *Case) value(col column) string {
 	if col.name != "id" && c.chance(10) {
 		return "NULL"
 	}
-	n := c.r.IntN(domainOf(col.name))
-	if col.typ == "text" {
-		return fmt.Sprintf("'%d'", n)
+	if col.name == "id" {
+		return fmt.Sprint(c.r.IntN(keyDomain))
 	}
-	return fmt.Sprint(n)
+	return c.literal(col.typ)
 }
 
 func (c *Case) insert(t *table) string {

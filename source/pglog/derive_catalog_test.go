@@ -312,6 +312,8 @@ func TestEqualityThatIsNotIdentityJoinsTheBase(t *testing.T) {
 	}
 }
 
+// The judge finds a barrier that compares otherwise than its fact. This shows the border by name, and
+// what no key of the judge's is: one that is text itself, which a row of citext reaches by text alone.
 func TestBarrierByAnotherEquality(t *testing.T) {
 	conn := deriveConn(t, plainAccount)
 	if _, err := conn.Exec(t.Context(), `CREATE EXTENSION citext`); err != nil {
@@ -320,16 +322,12 @@ func TestBarrierByAnotherEquality(t *testing.T) {
 	deriveExec(t, conn, `
 		CREATE TABLE folk (name text PRIMARY KEY);
 		CREATE TABLE x (id bigint PRIMARY KEY, name citext); ALTER TABLE x REPLICA IDENTITY FULL`)
-	const grouped = `SELECT f.name, q.n FROM folk f JOIN (SELECT x.name, count(*) AS n FROM x GROUP BY x.name) q ON q.name = f.name WHERE f.name = :name`
-	if got := planSummary(deriveFor(t, conn, "folk", grouped)); got != "not-derived x" {
+	plan := deriveFor(t, conn, "folk", `SELECT f.name, q.n FROM folk f
+		JOIN (SELECT x.name, count(*) AS n FROM x GROUP BY x.name) q ON q.name = f.name WHERE f.name = :name`)
+	if got := planSummary(plan); got != "not-derived x" {
 		t.Errorf("grouped by citext under text: %q", got)
 	}
-	wrong := deriveText(t, conn, "folk", grouped)
-	wrong.mutant = derive.AnyEquality
-	if plan, err := derivePlan(t.Context(), conn, wrong); err != nil || len(plan.Refused) > 0 {
-		t.Errorf("the mutant changes nothing: %v %v", err, plan.Refused)
-	}
-	plan := deriveFor(t, conn, "folk", `SELECT f.name, x.id FROM folk f JOIN x ON x.name = f.name WHERE f.name = :name`)
+	plan = deriveFor(t, conn, "folk", `SELECT f.name, x.id FROM folk f JOIN x ON x.name = f.name WHERE f.name = :name`)
 	if got := planSummary(plan); got != "many" {
 		t.Fatalf("joined by text: %q %v", got, plan.Refused)
 	}
