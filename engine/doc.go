@@ -3,5 +3,5 @@
 // What comes in are doors that are already open: sources, publishers, appliers. The engine decides
 // when a batch is made and of what, who gets it, what is owed to whom, when something is tried again,
 // and what the source may forget. It knows no database. DESIGN.md has the invariant; start reading
-// at Producer.step in produce.go.
+// at session.step in step.go.
 package engine

@@ -43,7 +43,7 @@ type Producer struct {
 	idle      *sync.Cond           // flying has changed
 	session   *session             // nil between two
 	fatal     error                // of the journey of keys: a spill that failed
-	undone    bool                 // a crash of a destination has put a cursor back: the log has to be read again from there
+	undone    bool                 // a cursor is not where it was, or it is not known where: the log has to be read again from there
 	reached   rejot.Place
 }
 
@@ -155,6 +155,7 @@ func (p *Producer) Resume(id string) int {
 			n++
 			c.state, c.retryAt = Retrying, time.Now()
 			c.delay.Reset()
+			p.undone = p.undone || !c.known // the cursors are read again
 		}
 	}
 	p.mu.Unlock()
@@ -186,6 +187,10 @@ type session struct {
 func (p *Producer) runSession(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	select {
+	case <-p.resumed: // it is tried now
+	default:
+	}
 	s, start, err := p.begin(ctx)
 	if err != nil {
 		return err
@@ -222,6 +227,9 @@ func (p *Producer) endSession() {
 		_ = c.owed.Close() // the session is over, and with it what could fail here
 		c.owed, c.jobs = nil, 0
 	}
+	if p.session != nil {
+		_ = p.session.pending.Close() // likewise
+	}
 	p.session = nil
 }
 
@@ -245,7 +253,7 @@ func (p *Producer) begin(ctx context.Context) (*session, rejot.Position, error) 
 	s := &session{
 		producer: p, ctx: ctx, broken: map[*contract.PublicSchema]error{}, old: map[*consumer][]*contract.View{}, enough: enoughToGrow(),
 	}
-	views, err := s.resolve(ctx)
+	views, asOf, err := s.resolve(ctx)
 	if err != nil {
 		return nil, rejot.Position{}, err
 	}
@@ -276,7 +284,7 @@ func (p *Producer) begin(ctx context.Context) (*session, rejot.Position, error) 
 			c.well(time.Now())
 		}
 	}
-	s.pending = s.pub.NewPending(oldest.Horizon, since)
+	s.pending = s.pub.NewPending(oldest.Horizon, asOf, since)
 	p.session = s
 	return s, oldest, nil
 }
@@ -342,11 +350,16 @@ func (p *Producer) span() (oldest, newest rejot.Position, err error) {
 	return oldest, newest, nil
 }
 
-// resolve makes the views of all schemas. One that cannot be resolved makes its own consumers stand still.
-func (s *session) resolve(ctx context.Context) ([]*contract.View, error) {
-	var views []*contract.View
+// resolve makes the views of all schemas. One that cannot be resolved makes its own consumers stand still. What the
+// log says of the tables' form before asOf is known to the views.
+func (s *session) resolve(ctx context.Context) (views []*contract.View, asOf rejot.Place, err error) {
 	known := s.producer.views
 	s.producer.views = nil
+	if known == nil {
+		if asOf, err = s.now(ctx); err != nil {
+			return nil, asOf, err
+		}
+	}
 	done := map[*contract.PublicSchema]bool{}
 	for _, c := range s.producer.consumers {
 		if done[c.schema] {
@@ -361,12 +374,21 @@ func (s *session) resolve(ctx context.Context) ([]*contract.View, error) {
 		case err == nil:
 			views = append(views, vs...)
 		case rejot.CodeOf(err) == rejot.Transient || ctx.Err() != nil:
-			return nil, err
+			return nil, asOf, err
 		default:
 			s.breakSchema(c.schema, err)
 		}
 	}
-	return views, nil
+	return views, asOf, nil
+}
+
+// now is a place of the log that was not passed before it was asked for.
+func (s *session) now(ctx context.Context) (rejot.Place, error) {
+	snap, err := s.producer.src.Snapshot(ctx)
+	if err != nil {
+		return rejot.Place{}, err
+	}
+	return snap.Through(), snap.Close()
 }
 
 // breakSchema makes the consumers of a schema stand still.

@@ -63,7 +63,9 @@ func (p *Producer) applied(j *job, parts []part, outcomes []rejot.Outcome) {
 		part.upserts += o.Upserts
 		part.deletes += o.Deletes
 		part.batches++
-		part.well(now)
+		if part.err == nil || part.since.Before(part.begun) { // else it has failed since, by a later batch
+			part.well(now)
+		}
 		if part.jobs == 0 && part.owed.Empty(nil) {
 			part.behind = now
 		}
@@ -225,7 +227,11 @@ func (s *session) confirm(ctx context.Context) error {
 	var unlike error
 	for _, c := range p.consumers {
 		if c.at.Position.IsZero() {
-			continue // it has no row yet: its backfill will have everything
+			if c.jobs > 0 || !c.known { // its first row may come to be at a place that is passed meanwhile
+				p.mu.Unlock()
+				return fatal
+			}
+			continue // its backfill will have everything
 		}
 		at := c.safe
 		if at.IsZero() {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"time"
 
@@ -75,15 +76,10 @@ func errIf(again bool) error {
 // mended reports whether the session is to begin again: a table has another form now, the time has come
 // to look again at a schema that could not be resolved, or a destination has lost what it had committed.
 func (s *session) mended(ctx context.Context) (bool, error) {
-	broken, changed := s.pending.Broken()
+	changed := s.breakViews()
 	s.producer.mu.Lock()
 	changed = changed || s.producer.undone
 	s.producer.mu.Unlock()
-	for view, err := range broken {
-		if schema := s.pub.Views()[view].Schema; s.broken[schema] == nil {
-			s.breakSchema(schema, err)
-		}
-	}
 	if changed {
 		return true, nil
 	}
@@ -91,7 +87,11 @@ func (s *session) mended(ctx context.Context) (bool, error) {
 		if !s.due(schema, time.Now()) {
 			continue
 		}
-		_, err := s.producer.src.Resolve(ctx, schema)
+		views, err := s.producer.src.Resolve(ctx, schema)
+		if err == nil && s.stands(schema, views) {
+			delete(s.broken, schema) // what its consumers miss is owed to them
+			continue
+		}
 		if err == nil {
 			return true, nil
 		}
@@ -101,6 +101,40 @@ func (s *session) mended(ctx context.Context) (bool, error) {
 		s.breakSchema(schema, err)
 	}
 	return false, nil
+}
+
+// stands reports whether a schema that is resolved to views is what the session reads the log for, and has read it all.
+func (s *session) stands(schema *contract.PublicSchema, views []*contract.View) bool {
+	broken, _ := s.pending.Broken()
+	n := 0
+	for i, v := range s.pub.Views() {
+		if v.Schema != schema {
+			continue
+		}
+		if n == len(views) || broken[i] != nil || !alike(v, views[n]) {
+			return false
+		}
+		n++
+	}
+	return n > 0 && n == len(views)
+}
+
+func alike(a, b *contract.View) bool {
+	x, y := *a, *b
+	x.Estimate, y.Estimate = 0, 0
+	return reflect.DeepEqual(x, y)
+}
+
+// breakViews makes the consumers of views stand still of which the log does not say enough. It reports whether a
+// table has another form now.
+func (s *session) breakViews() (changed bool) {
+	broken, changed := s.pending.Broken()
+	for view, err := range broken {
+		if schema := s.pub.Views()[view].Schema; s.broken[schema] == nil {
+			s.breakSchema(schema, err)
+		}
+	}
+	return changed
 }
 
 func (s *session) due(schema *contract.PublicSchema, now time.Time) bool {
@@ -126,7 +160,7 @@ func (s *session) untilDue(now time.Time) time.Duration {
 		until(s.again)
 	}
 	for _, c := range p.consumers {
-		if c.state == Retrying && !c.retryAt.IsZero() {
+		if c.state == Retrying && !c.retryAt.IsZero() && c.known && c.jobs == 0 { // else it is waited for, not for a time
 			until(c.retryAt)
 		}
 		if c.next.Position.Horizon.Less(reached) && c.ready(now) {
@@ -184,6 +218,7 @@ func (s *session) step(ctx context.Context) (worked bool, err error) {
 	}
 	defer snap.Close() //nolint:errcheck // a snapshot is read only: nothing depends on how it ends
 	s.notice(cut)
+	s.breakViews() // whose consumers are not to move beyond a change of which the log says too little
 	if err := failpoint.Hit("cut.after"); err != nil {
 		return false, errors.Join(err, cut.Close())
 	}
@@ -257,7 +292,7 @@ func (s *session) prepare(ctx context.Context, snap rejot.Snapshot, cut *publish
 	jobs := map[*Destination]*job{}
 	for _, c := range p.consumers {
 		fill := backfills[c]
-		if !slices.Contains(pl.ready, c) || !c.known || !s.hasWork(c, cut, fill, now) {
+		if !slices.Contains(pl.ready, c) || s.broken[c.schema] != nil || !c.known || !s.hasWork(c, cut, fill, now) {
 			if err := s.owe(c, cut); err != nil {
 				return nil, nil, err
 			}

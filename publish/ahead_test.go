@@ -68,7 +68,7 @@ func ask(t *rapid.T, s state, asks []rejot.Ask, skip func() bool) asked {
 func TestWhatIsAskedAheadChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := publish.New("db", []*contract.View{keyed()}, spill.NewPool("", 1<<20))
-		pending := p.NewPending(rejot.Place{}, nil)
+		pending := p.NewPending(rejot.Place{}, rejot.Place{}, nil)
 		snap := state{sees: map[rejot.TxID]bool{}, rows: map[string]string{}}
 		read := func(from, to int) {
 			for i := from; i < to; i++ {
@@ -119,7 +119,7 @@ func TestWhatIsAskedAheadChangesNothing(t *testing.T) {
 // TestASmallCutIsAnsweredWithItsSnapshot counts what is asked again.
 func TestASmallCutIsAnsweredWithItsSnapshot(t *testing.T) {
 	p := publish.New("db", []*contract.View{keyed()}, spill.NewPool("", 1<<20))
-	pending := p.NewPending(rejot.Place{}, nil)
+	pending := p.NewPending(rejot.Place{}, rejot.Place{}, nil)
 	if err := pending.Change(insert(1, "7")); err != nil {
 		t.Fatal(err)
 	}

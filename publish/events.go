@@ -12,10 +12,9 @@ import (
 // Events is what an evaluation yields, kept in memory or, past the pool's limit, on disk. One
 // goroutine writes it; any number range over it, also meanwhile.
 type Events struct {
-	pub   *Publisher
-	log   *spill.Log
-	buf   []byte
-	Count int64 // events written
+	pub *Publisher
+	log *spill.Log
+	buf []byte
 }
 
 // NewEvents makes an empty list.
@@ -45,7 +44,6 @@ func (e *Events) append(view int, op rejot.EventOp, to string, key, row []rejot.
 		b = appendValues(b, row)
 	}
 	e.buf = b
-	e.Count++
 	return e.log.Append(b)
 }
 

@@ -1,8 +1,6 @@
 package publish
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"iter"
@@ -228,13 +226,13 @@ func difference(a, b *spill.Set) iter.Seq2[[]byte, error] {
 		defer stop()
 		other, err, more := next()
 		for item, failed := range a.All() {
-			for more && err == nil && failed == nil && compareItems(other, item) < 0 {
+			for more && err == nil && failed == nil && spill.Compare(other, item) < 0 {
 				other, err, more = next()
 			}
 			if failed == nil && more {
 				failed = err
 			}
-			if failed == nil && more && compareItems(other, item) == 0 {
+			if failed == nil && more && spill.Compare(other, item) == 0 {
 				continue
 			}
 			if !yield(item, failed) || failed != nil {
@@ -242,8 +240,4 @@ func difference(a, b *spill.Set) iter.Seq2[[]byte, error] {
 			}
 		}
 	}
-}
-
-func compareItems(a, b []byte) int {
-	return cmp.Or(cmp.Compare(len(a), len(b)), bytes.Compare(a, b))
 }

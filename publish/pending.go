@@ -11,8 +11,8 @@ import (
 )
 
 // Pending takes a source's log and keeps, of the transactions that no batch has included yet, the
-// keys that they affect. It is a rejot.Receiver for the reading goroutine; the other methods are for
-// the goroutine that makes batches.
+// keys that they affect. It is a rejot.Receiver for the reading goroutine. Settle and Crowded may be used from
+// another one; the other methods are for the goroutine that makes batches.
 type Pending struct {
 	pub   *Publisher
 	since []Since
@@ -31,6 +31,8 @@ type Pending struct {
 	fresh   bool // a transaction has come to waiting since the last cut
 	columns map[contract.TableName]*layout
 	broken  map[int]error
+	asOf    rejot.Place         // up to here a table's other form is known to the views
+	unlike  map[rejot.TxID]bool // transactions in which a table has another form than before
 	changed bool
 }
 
@@ -80,11 +82,11 @@ type Cut struct {
 	Oldest time.Time
 }
 
-// NewPending begins to take the log after start. Consumers that are ahead of it stand in since, and
-// are spared what they have.
-func (p *Publisher) NewPending(start rejot.Place, since []Since) *Pending {
+// NewPending begins to take the log after start. The views are of a time when the log had come to asOf. Consumers that
+// are ahead of start stand in since, and are spared what they have.
+func (p *Publisher) NewPending(start, asOf rejot.Place, since []Since) *Pending {
 	return &Pending{
-		pub: p, since: since, wake: make(chan struct{}, 1), crowd: make(chan struct{}, 1), open: map[rejot.TxID]map[rejot.TxID]*Keys{},
+		pub: p, since: since, asOf: asOf, unlike: map[rejot.TxID]bool{}, wake: make(chan struct{}, 1), crowd: make(chan struct{}, 1), open: map[rejot.TxID]map[rejot.TxID]*Keys{},
 		reached: start, columns: map[contract.TableName]*layout{}, broken: map[int]error{}, cut: p.newCut(), later: p.newCut(),
 	}
 }
@@ -95,7 +97,7 @@ func (p *Publisher) newCut() *Cut { return &Cut{Keys: p.NewKeys(), For: map[stri
 func (p *Pending) Change(c *rejot.Change) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := p.layout(c.Table)
+	l := p.layout(c.Table, c.Tx)
 	if len(l.routes) == 0 {
 		return nil
 	}
@@ -158,14 +160,14 @@ func (p *Pending) breakView(r *routeColumns, column int) {
 }
 
 // layout finds where the routes' columns stand, anew whenever the table's description is another one.
-func (p *Pending) layout(t *rejot.Table) *layout {
+func (p *Pending) layout(t *rejot.Table, tx rejot.TxID) *layout {
 	name := contract.TableName{Schema: t.Schema, Name: t.Name}
 	l := p.columns[name]
 	if l != nil && l.table == t {
 		return l
 	}
 	if l != nil && !sameColumns(l.table, t) {
-		p.changed = true
+		p.unlike[tx] = true
 	}
 	l = &layout{table: t}
 	p.columns[name] = l
@@ -213,6 +215,10 @@ func (p *Pending) Commit(tx rejot.Transaction) error {
 	defer p.mu.Unlock()
 	prev := p.reached
 	p.reached = tx.End
+	if p.unlike[tx.ID] {
+		delete(p.unlike, tx.ID)
+		p.changed = p.changed || p.asOf.Less(tx.End)
+	}
 	p.signal()
 	keys, err := p.gather(tx.ID)
 	if err != nil || keys == nil {
@@ -286,7 +292,27 @@ func (p *Pending) Abort(tx, sub rejot.TxID) error {
 	if len(subs) == 0 {
 		delete(p.open, tx)
 	}
+	if tx == sub {
+		delete(p.unlike, tx)
+	}
 	return nil
+}
+
+// Close gives back what it holds. The reading goroutine has ended.
+func (p *Pending) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := errors.Join(p.cut.Close(), p.later.Close())
+	for i := range p.waiting {
+		err = errors.Join(err, p.waiting[i].keys.Close())
+	}
+	for _, subs := range p.open {
+		for _, k := range subs {
+			err = errors.Join(err, k.Close())
+		}
+	}
+	p.waiting, p.open = nil, nil
+	return err
 }
 
 // Reached notes how far the log is read.

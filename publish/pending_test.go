@@ -174,7 +174,7 @@ func TestCutsHoldWhatTheirSnapshotsSee(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pool := spill.NewPool("", 1<<20)
 		p := publish.New("db", []*contract.View{keyed()}, pool)
-		pending := p.NewPending(rejot.Place{}, nil)
+		pending := p.NewPending(rejot.Place{}, rejot.Place{}, nil)
 		type tx struct {
 			rejot.Transaction
 			begin uint64
@@ -330,7 +330,7 @@ func TestChangesBecomeEvents(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			p := publish.New("db", []*contract.View{keyed()}, spill.NewPool("", 1<<20))
-			pending := p.NewPending(rejot.Place{}, nil)
+			pending := p.NewPending(rejot.Place{}, rejot.Place{}, nil)
 			for _, change := range c.changes {
 				if err := pending.Change(change); err != nil {
 					t.Fatal(err)
@@ -351,7 +351,7 @@ func TestChangesBecomeEvents(t *testing.T) {
 
 func TestAnAbortedPartOfATransactionLeavesNothing(t *testing.T) {
 	p := publish.New("db", []*contract.View{keyed()}, spill.NewPool("", 1<<20))
-	pending := p.NewPending(rejot.Place{}, nil)
+	pending := p.NewPending(rejot.Place{}, rejot.Place{}, nil)
 	kept, dropped := insert(1, "1"), insert(1, "2")
 	dropped.Sub = 2
 	for _, c := range []*rejot.Change{kept, dropped} {
@@ -375,7 +375,7 @@ func TestAnAbortedPartOfATransactionLeavesNothing(t *testing.T) {
 
 func TestAColumnThatTheLogLacksBreaksItsViewAndNothingElse(t *testing.T) {
 	p := publish.New("db", []*contract.View{keyed()}, spill.NewPool("", 1<<20))
-	pending := p.NewPending(rejot.Place{}, nil)
+	pending := p.NewPending(rejot.Place{}, rejot.Place{}, nil)
 	c := &rejot.Change{Tx: 1, Sub: 1, Table: part, Op: rejot.Delete, Old: []rejot.Value{{}}}
 	if err := pending.Change(c); err != nil {
 		t.Fatal(err)
@@ -388,7 +388,7 @@ func TestAColumnThatTheLogLacksBreaksItsViewAndNothingElse(t *testing.T) {
 
 func TestAConsumerThatIsAheadIsSparedWhatItHas(t *testing.T) {
 	p := publish.New("db", []*contract.View{keyed()}, spill.NewPool("", 1<<20))
-	pending := p.NewPending(rejot.Place{}, []publish.Since{{Consumer: "behind", Place: rejot.Place{Offset: 50}}, {Consumer: "ahead", Place: rejot.Place{Offset: 100}}})
+	pending := p.NewPending(rejot.Place{}, rejot.Place{}, []publish.Since{{Consumer: "behind", Place: rejot.Place{Offset: 50}}, {Consumer: "ahead", Place: rejot.Place{Offset: 100}}})
 	for i, end := range []uint64{100, 200} {
 		if err := pending.Change(insert(rejot.TxID(i+1), strconv.Itoa(i+1))); err != nil {
 			t.Fatal(err)
@@ -452,7 +452,7 @@ func TestAKeyOfAnEarlierPartIsNotRepeated(t *testing.T) {
 
 func TestATruncationComesBeforeEveryRowWhoeverItIsFor(t *testing.T) {
 	p := publish.New("db", []*contract.View{keyed()}, spill.NewPool("", 1<<20))
-	pending := p.NewPending(rejot.Place{}, nil)
+	pending := p.NewPending(rejot.Place{}, rejot.Place{}, nil)
 	if err := pending.Change(&rejot.Change{Tx: 1, Sub: 1, Table: thing, Op: rejot.Truncate}); err != nil {
 		t.Fatal(err)
 	}
@@ -469,5 +469,28 @@ func TestATruncationComesBeforeEveryRowWhoeverItIsFor(t *testing.T) {
 	got := evaluateParts(t, p, s, []publish.Work{{Keys: everyone}, {For: "behind", Keys: cut.Keys}})
 	if want := []string{"clear for behind", "delete 1"}; !slices.Equal(got, want) {
 		t.Errorf("events %v, want %v", got, want)
+	}
+}
+
+func TestAnotherFormOfATableIsNewsOnlyAfterTheViewsWereResolved(t *testing.T) {
+	wider := *thing
+	wider.Columns = append(slices.Clone(thing.Columns), rejot.Column{Name: "added", Type: rejot.Type{Name: "text"}})
+	for _, c := range []struct {
+		asOf uint64
+		want bool
+	}{{199, true}, {200, false}} {
+		p := publish.New("db", []*contract.View{keyed()}, spill.NewPool("", 1<<20))
+		pending := p.NewPending(rejot.Place{}, rejot.Place{Offset: c.asOf}, nil)
+		first, second := insert(1, "1"), insert(2, "2")
+		second.Table, second.New = &wider, append(second.New, rejot.NullValue())
+		for i, change := range []*rejot.Change{first, second} {
+			if err := pending.Change(change); err != nil {
+				t.Fatal(err)
+			}
+			commit(t, pending, change.Tx, uint64(100*(i+1)))
+		}
+		if _, changed := pending.Broken(); changed != c.want {
+			t.Errorf("resolved at %d, a form of 200 is news: %t", c.asOf, changed)
+		}
 	}
 }

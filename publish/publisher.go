@@ -60,9 +60,6 @@ func (p *Publisher) addSlot(s slot) int {
 // Views are the views that it evaluates; a view's index names it in Keys.
 func (p *Publisher) Views() []*contract.View { return p.views }
 
-// Tables are the tables whose changes it needs, sorted.
-func (p *Publisher) Tables() []contract.TableName { return Tables(p.views) }
-
 // Tables are the tables whose changes the views need, sorted.
 func Tables(views []*contract.View) []contract.TableName {
 	seen := map[contract.TableName]bool{}

@@ -77,7 +77,7 @@ func (x *head) advance() (bool, error) {
 type heads []*head
 
 func (h heads) Len() int           { return len(h) }
-func (h heads) Less(i, j int) bool { return compare(h[i].item, h[j].item) < 0 }
+func (h heads) Less(i, j int) bool { return Compare(h[i].item, h[j].item) < 0 }
 func (h heads) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push is part of heap.Interface; nothing is pushed after Init.

@@ -137,12 +137,12 @@ func (s *Set) free() {
 // sorted gives where the items in memory begin, in the set's order.
 func (s *Set) sorted() []uint32 {
 	at := slices.Clone(s.offsets)
-	slices.SortFunc(at, func(a, b uint32) int { return compare(s.item(a), s.item(b)) })
+	slices.SortFunc(at, func(a, b uint32) int { return Compare(s.item(a), s.item(b)) })
 	return at
 }
 
-// compare is the order of all sets: by length, then by bytes, so that positive numbers come in their order.
-func compare(a, b []byte) int {
+// Compare is the order of all sets: by length, then by bytes, so that positive numbers come in their order.
+func Compare(a, b []byte) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), bytes.Compare(a, b))
 }
 
@@ -158,13 +158,26 @@ func (s *Set) spill() error {
 	if len(s.runs) < maxRuns {
 		return nil
 	}
-	f, err = s.write(s.All())
+	merged := 0
+	f, err = s.write(counting(s.All(), &merged))
 	if err != nil {
 		return err
 	}
 	old := s.runs
-	s.runs = []*os.File{f}
+	s.runs, s.inRuns = []*os.File{f}, merged
 	return closeAll(old)
+}
+
+// counting adds to n for each item.
+func counting(items iter.Seq2[[]byte, error], n *int) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for item, err := range items {
+			*n++
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
 }
 
 func (s *Set) write(items iter.Seq2[[]byte, error]) (*os.File, error) {
