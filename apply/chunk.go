@@ -90,6 +90,7 @@ func (r *Run) Chunks() iter.Seq2[*Chunk, error] {
 		c := &collector{run: r, parts: r.active(), chunk: &Chunk{}, yield: yield}
 		for _, p := range c.parts {
 			p.upserts, p.deletes = 0, 0
+			p.held = nil // an attempt that was given up may have left one
 		}
 		r.chunks = 0
 		if !r.whole {

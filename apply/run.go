@@ -25,6 +25,17 @@ func (f *Failure) Error() string { return f.Err.Error() }
 // Unwrap gives the cause.
 func (f *Failure) Unwrap() error { return f.Err }
 
+// Stale reports whether an outcome's error may come from a change of the destination's tables, so that what was
+// prepared is to be prepared anew.
+func Stale(err error) bool {
+	switch rejot.CodeOf(err) {
+	case rejot.NotFound, rejot.Invalid, rejot.Unsupported, rejot.Denied:
+		return true
+	default:
+		return false
+	}
+}
+
 // A Run is the application of one batch, in as many attempts as it takes. It is used from one goroutine.
 type Run struct {
 	batch  *rejot.Batch

@@ -142,6 +142,29 @@ func TestReplacementIsDeletedBeforeItsRowsInEveryOrder(t *testing.T) {
 	}
 }
 
+func TestDeleteThatWaitedWhenAnAttemptEndedIsForgotten(t *testing.T) {
+	f := newFamily()
+	f.parent.Many = true
+	other := f.targets["m/child"]
+	other.Consumer.Schema, other.Statements[Delete].Names = "parent", []string{"nowhere"} // refused after the first has taken the event
+	for _, whole := range []bool{false, true} {
+		f.orderAll(UpsertsFirst)
+		other.order = DeletesFirst
+		r := f.run(t, del(f.parent, "1"), up(f.parent, "1"))
+		r.whole = whole
+		var refused error
+		for _, err := range r.Chunks() {
+			refused = err
+		}
+		if err := r.Again(refused); refused == nil || err != nil || len(r.Moves()) != 1 {
+			t.Fatalf("refused with %v, then %v, and %d consumers are left", refused, err, len(r.Moves()))
+		}
+		if diff := cmp.Diff("parent-1 parent+1", played(t, r)); diff != "" {
+			t.Errorf("as one: %v (-want +got):\n%s", whole, diff)
+		}
+	}
+}
+
 func TestLargeBatchIsOrderedByChunkAndThenAsOne(t *testing.T) {
 	f := newFamily()
 	var events []*rejot.Event

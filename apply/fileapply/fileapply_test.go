@@ -427,3 +427,12 @@ func TestBrokenOutputStopsTheConsumer(t *testing.T) {
 		t.Error("there is nothing to check, to tell, to drop or to close")
 	}
 }
+
+// A line has the whole row, so that a row whose SQL has changed is written again when any field of it differs.
+func TestEveryFieldCounts(t *testing.T) {
+	for _, c := range columns {
+		if !reader.MayUse(c.Name) {
+			t.Errorf("a change of field %s would not be seen", c.Name)
+		}
+	}
+}

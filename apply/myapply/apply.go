@@ -16,6 +16,9 @@ func (a *Applier) Apply(ctx context.Context, moves []rejot.Move, b *rejot.Batch)
 	if err := a.ready(ctx, moves); err != nil {
 		return nil, err
 	}
+	// A run has columns of its own, so that those of the one before are not met again.
+	clear(a.types)
+	clear(a.blocks)
 	run, err := apply.NewRun(a.targets, moves, b)
 	for err == nil && len(run.Moves()) > 0 {
 		probe := run.Probe()
@@ -317,19 +320,9 @@ func (a *Applier) note(ctx context.Context, outcomes []rejot.Outcome) {
 			a.rollback(ctx)
 			a.log.Warn("cannot note a consumer's error at the destination", "consumer", o.Consumer, "error", err)
 		}
-		if stale(o.Err) {
+		if apply.Stale(o.Err) {
 			a.drop() // what was prepared may no longer be right
 			return
 		}
-	}
-}
-
-// stale reports whether err may come from a change of the destination's tables.
-func stale(err error) bool {
-	switch rejot.CodeOf(err) {
-	case rejot.NotFound, rejot.Invalid, rejot.Unsupported, rejot.Denied:
-		return true
-	default:
-		return false
 	}
 }

@@ -49,6 +49,24 @@ func TestBlockWritesWhatExecutionsWrite(t *testing.T) {
 	}
 }
 
+// An applier lives as long as the program.
+func TestFormsOfEarlierBatchesAreForgotten(t *testing.T) {
+	db := dbtest.MariaDB(t).NewDatabase(t)
+	db.Exec(t, itemTable)
+	s, c := item()
+	a := open(t, connection(db), c)
+	gone := &rejot.Event{Shape: s, Op: rejot.DeleteKey, Key: row(s, "1", "").Key}
+	events := append(copies(s, 100, "abc"), gone)
+	mustStep(t, a, 1, c, events...)
+	first := a.Forms()
+	for n := 2; n <= 20; n++ {
+		mustStep(t, a, n, c, events...)
+	}
+	if got := a.Forms(); first == 0 || got != first {
+		t.Errorf("%d are kept after one batch, and %d after 20", first, got)
+	}
+}
+
 func TestBlockThatFailsIsDoneAgainByExecutions(t *testing.T) {
 	db := dbtest.MariaDB(t).NewDatabase(t)
 	db.Exec(t, `CREATE TABLE item (id bigint PRIMARY KEY, name varchar(5)) CHARACTER SET utf8mb4 COLLATE utf8mb4_czech_ci`)

@@ -2,9 +2,9 @@ package myapply
 
 import (
 	"context"
-	"slices"
 	"strings"
 
+	"rejot.dev/rejot/apply"
 	"rejot.dev/rejot/internal/mysql"
 )
 
@@ -15,6 +15,8 @@ type catalog struct {
 	tables      map[string]*table // by name in lower case
 	constraints map[string]bool   // foreign keys, checks and unique keys, as errors name them
 	columns     map[string]bool
+	parents     map[*table][]*table // by foreign keys
+	ranks       *apply.Ranks[*table]
 }
 
 // A table of the destination.
@@ -23,13 +25,15 @@ type table struct {
 	engine  string // empty for a view
 	columns []string
 	keys    []*key // the unique ones
-	parents []string
-	reaches bool // a foreign key of another table refers to it with CASCADE, SET NULL or SET DEFAULT
-	depth   int  // the longest way to a table without parents, plus one; 0: not known yet
+	reaches bool   // a foreign key of another table refers to it with CASCADE, SET NULL or SET DEFAULT
 }
 
 func (a *Applier) readCatalog(ctx context.Context) (*catalog, error) {
-	c := &catalog{database: a.connection.Database, tables: map[string]*table{}, constraints: map[string]bool{}, columns: map[string]bool{}}
+	c := &catalog{
+		database: a.connection.Database, tables: map[string]*table{}, constraints: map[string]bool{}, columns: map[string]bool{},
+		parents: map[*table][]*table{},
+	}
+	c.ranks = apply.NewRanks(c.parents)
 	for _, part := range []struct {
 		sql string
 		add func(row []string)
@@ -53,9 +57,6 @@ func (a *Applier) readCatalog(ctx context.Context) (*catalog, error) {
 			}
 			part.add(texts)
 		}
-	}
-	for name := range c.tables {
-		c.depth(name, nil)
 	}
 	return c, nil
 }
@@ -92,30 +93,12 @@ func (c *catalog) addForeignKey(row []string) {
 	if child == nil || parent == nil {
 		return
 	}
-	if child != parent {
-		child.parents = append(child.parents, strings.ToLower(row[2]))
-	}
+	c.parents[child] = append(c.parents[child], parent)
 	for _, rule := range row[3:] {
 		if rule != "RESTRICT" && rule != "NO ACTION" {
 			parent.reaches = true
 		}
 	}
-}
-
-// depth is a table's place among the foreign keys. A circle of them is cut where it is met again.
-func (c *catalog) depth(name string, path []string) int {
-	t := c.tables[name]
-	if t == nil || slices.Contains(path, name) {
-		return 0
-	}
-	if t.depth == 0 {
-		d := 0
-		for _, p := range t.parents {
-			d = max(d, c.depth(p, append(path, name)))
-		}
-		t.depth = d + 1
-	}
-	return t.depth
 }
 
 // named are the tables that a statement names, in its order; of other databases we know nothing.
@@ -143,7 +126,7 @@ func (c *catalog) firstTable(ts []token) *table {
 // there. Where that is another one, the order of statements is a worse first guess.
 func (c *catalog) rank(sql string) int {
 	if t := c.firstTable(tokens(sql)); t != nil {
-		return t.depth
+		return c.ranks.Of(t)
 	}
 	return 0
 }

@@ -40,6 +40,7 @@ type Applier struct {
 	committing atomic.Int64    // nanoseconds
 	lazy       bool            // commits do not wait for the server's disk
 	marks      []mark          // of this session, in order
+	lost       bool            // marks went with the session that made them, and no cursors were read since
 	durable    map[string]rejot.Cursor
 
 	stall time.Duration // how long the server may stay silent
@@ -125,12 +126,15 @@ func (a *Applier) Apply(ctx context.Context, moves []rejot.Move, b *rejot.Batch)
 		if err == nil && !probe {
 			break
 		}
-		if again, e := a.again(ctx, err); again {
-			err = e
-			continue
+		unparked := errors.Is(err, errUnparked)
+		if !unparked && !a.again(err) {
+			if err = run.Again(err); err != nil {
+				break
+			}
 		}
-		if err = run.Again(err); err == nil {
-			err = a.connect(ctx)
+		// However the attempt ended, the connection may have been lost with it.
+		if err = a.connect(ctx); err == nil && unparked {
+			err = a.readParked(ctx)
 		}
 	}
 	if err != nil {
@@ -146,24 +150,20 @@ func (a *Applier) Apply(ctx context.Context, moves []rejot.Move, b *rejot.Batch)
 	return outcomes, nil
 }
 
-// again reports whether the reason why an attempt failed is one of ours, which is mended by now.
-func (a *Applier) again(ctx context.Context, err error) (bool, error) {
+// again reports whether an attempt failed only by the way it took, and lets the next go row by row.
+func (a *Applier) again(err error) bool {
 	var r *refusedSet
-	switch {
-	case errors.Is(err, errUnparked):
-		return true, a.readParked(ctx)
-	case errors.As(err, &r):
-		a.single = true // for this batch
-		if r.consumer.refused++; r.consumer.refused == setTries {
-			r.consumer.sets = [apply.Kinds]string{} // until the next connection
-			for _, w := range []apply.Kind{apply.Upsert, apply.Delete} {
-				r.consumer.target.SetWay(w, apply.Pipeline, fmt.Sprintf("sets were refused %d times: %s", setTries, postgres.Condition(r.code)))
-			}
-		}
-		return true, nil
-	default:
-		return false, nil
+	if !errors.As(err, &r) {
+		return false
 	}
+	a.single = true // for this batch
+	if r.consumer.refused++; r.consumer.refused == setTries {
+		r.consumer.sets = [apply.Kinds]string{} // until the next connection
+		for _, w := range []apply.Kind{apply.Upsert, apply.Delete} {
+			r.consumer.target.SetWay(w, apply.Pipeline, fmt.Sprintf("sets were refused %d times: %s", setTries, postgres.Condition(r.code)))
+		}
+	}
+	return true
 }
 
 // ready connects, anew where a consumer of moves could not be prepared the last time.
@@ -189,20 +189,10 @@ func (a *Applier) complain(ctx context.Context, outcomes []rejot.Outcome) {
 		if err != nil {
 			a.log.Warn("cannot note a consumer's error at the destination", "consumer", o.Consumer, "error", err)
 		}
-		if stale(o.Err) {
+		if apply.Stale(o.Err) {
 			a.drop() // what was prepared may no longer be right
 			return
 		}
-	}
-}
-
-// stale reports whether err may come from a change of the destination's tables.
-func stale(err error) bool {
-	switch rejot.CodeOf(err) {
-	case rejot.NotFound, rejot.Invalid, rejot.Unsupported, rejot.Denied:
-		return true
-	default:
-		return false
 	}
 }
 

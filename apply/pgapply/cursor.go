@@ -95,7 +95,7 @@ func (a *Applier) Cursors(ctx context.Context) ([]rejot.Cursor, error) {
 		}
 	}
 	clear(a.durable)
-	a.marks = nil
+	a.marks, a.lost = nil, false
 	return cursors, a.committed(cursors, places[0][0])
 }
 

@@ -216,6 +216,42 @@ func TestRestartedServer(t *testing.T) {
 	wantRows(t, db, `SELECT * FROM item ORDER BY id`, "1|one 2|two")
 }
 
+// What a session has committed without waiting for the disk is known to be there only while the session lasts.
+func TestDurableTellsOfASessionThatHasEnded(t *testing.T) {
+	db := dbtest.Postgres(t).NewDatabase(t)
+	db.Exec(t, itemTable)
+	s, c := item()
+	a := open(t, connection(db), c)
+	mustStep(t, a, 1, list(c), row(s, "1", "one"))
+	waitDurable(t, a, 1)
+	mustStep(t, a, 2, list(c), row(s, "2", "two"))
+	pgapply.Reopen(t, a)
+	mustStep(t, a, 3, list(c), row(s, "3", "three"))
+	for range 2 {
+		if got, err := a.Durable(t.Context()); rejot.CodeOf(err) != rejot.Transient {
+			t.Errorf("durable is %v, error %v; want a transient one", got, err)
+		}
+	}
+	if _, err := a.Cursors(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waitDurable(t, a, 3)
+	pgapply.Reopen(t, a) // with it goes nothing that is not known
+	waitDurable(t, a, 3)
+}
+
+// waitDurable waits until the nth batch is on the server's disk.
+func waitDurable(t *testing.T, a *pgapply.Applier, n int) {
+	t.Helper()
+	dbtest.Eventually(t, patience, func() (bool, string) {
+		cursors, err := a.Durable(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(cursors) == 1 && cursors[0].Position == position(n), fmt.Sprint(cursors)
+	})
+}
+
 // FAULTS D7.
 func TestReadOnlyDestination(t *testing.T) {
 	db := dbtest.Postgres(t).NewDatabase(t)

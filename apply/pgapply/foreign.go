@@ -15,7 +15,7 @@ func (t table) String() string { return postgres.QuoteTable(t.schema, t.name) }
 
 // foreign are the foreign keys of the destination.
 type foreign struct {
-	parents  map[table][]table
+	ranks    *apply.Ranks[table]
 	cascades map[table]table // parent → a child that a delete of the parent's row changes
 }
 
@@ -30,29 +30,16 @@ func (a *Applier) foreignKeys(ctx context.Context) (*foreign, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &foreign{parents: map[table][]table{}, cascades: map[table]table{}}
+	parents := map[table][]table{}
+	f := &foreign{ranks: apply.NewRanks(parents), cascades: map[table]table{}}
 	for _, row := range rows {
 		child, parent := table{string(row[0]), string(row[1])}, table{string(row[2]), string(row[3])}
-		f.parents[child] = append(f.parents[child], parent)
+		parents[child] = append(parents[child], parent)
 		if string(row[4]) == "t" {
 			f.cascades[parent] = child
 		}
 	}
 	return f, nil
-}
-
-// rank is how many tables stand above t, along the longest way. In a circle it is the way until it closes.
-func (f *foreign) rank(t table, below []table) int {
-	if slices.Contains(below, t) {
-		return 0
-	}
-	most := 0
-	for _, p := range f.parents[t] {
-		if p != t {
-			most = max(most, 1+f.rank(p, append(below, t)))
-		}
-	}
-	return most
 }
 
 // rank gives every statement its place among the foreign keys.
@@ -61,7 +48,6 @@ func (a *Applier) rank(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ranks := map[table]int{}
 	for _, c := range a.consumers {
 		c.target.NoSwap = ""
 		for k, st := range c.target.Statements {
@@ -72,10 +58,7 @@ func (a *Applier) rank(ctx context.Context) error {
 			if t == (table{}) {
 				t = c.writes[apply.Upsert]
 			}
-			if _, ok := ranks[t]; !ok {
-				ranks[t] = f.rank(t, nil)
-			}
-			st.Rank = ranks[t]
+			st.Rank = f.ranks.Of(t)
 			if child, ok := f.cascades[t]; ok && k == int(apply.Delete) {
 				c.target.NoSwap = "table " + child.String() + " refers to " + t.String() + " with CASCADE, SET NULL or SET DEFAULT"
 			}

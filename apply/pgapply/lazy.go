@@ -31,6 +31,9 @@ const placesSQL = `SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, pg_curren
 // Durable gives the cursors, by the last Cursors and by every Apply since, that a crash of the server
 // would not undo. Code Transient: the session was lost, and with it maybe more.
 func (a *Applier) Durable(ctx context.Context) ([]rejot.Cursor, error) {
+	if a.lost {
+		return nil, rejot.Errorf(rejot.Transient, "%s: the session has ended before what it committed was known to be on disk", a.connection)
+	}
 	if len(a.marks) > 0 {
 		rows, err := a.exec(ctx, placesSQL)
 		if err != nil {

@@ -62,6 +62,7 @@ func (a *Applier) drop() {
 		_ = a.conn.Close(ctx) // nothing is lost with it
 	}
 	a.closing = append(a.closing, a.conn)
+	a.lost = a.lost || len(a.marks) > 0
 	a.conn, a.marks = nil, nil
 	if len(a.closing) > 8 {
 		<-a.closing[0].CleanupDone()

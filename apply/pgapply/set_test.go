@@ -108,6 +108,29 @@ func TestRefusedSetFindsTheOffender(t *testing.T) {
 	wantRows(t, db, `SELECT count(*) FROM item`, "20")
 }
 
+// The server answers that it refuses a set, and closes the connection behind that.
+func TestRefusedSetOnAConnectionThatIsLost(t *testing.T) {
+	db := dbtest.Postgres(t).NewDatabase(t)
+	db.Exec(t, itemTable, `CREATE SEQUENCE calls`,
+		`CREATE FUNCTION once(text) RETURNS text LANGUAGE sql STABLE AS $$
+			SELECT CASE WHEN nextval('calls') = 1 AND pg_terminate_backend(pg_backend_pid()) THEN (1 / (length($1) - length($1)))::text ELSE $1 END $$`)
+	s, c := item()
+	c.SQL = `INSERT INTO item (id, name) VALUES (:id, once(:name)) ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name`
+	a := open(t, connection(db), c)
+	if got := pgapply.Sets(a, c.ID()); len(got) != 2 {
+		t.Fatalf("sets are %v", got)
+	}
+	var events []*rejot.Event
+	for i := range 12 {
+		events = append(events, row(s, fmt.Sprint(i), "abc"))
+	}
+	mustStep(t, a, 1, list(c), events...)
+	if !pgapply.RowByRow(a) {
+		t.Error("no set was refused")
+	}
+	wantRows(t, db, `SELECT count(*), count(DISTINCT name) FROM item`, "12|1")
+}
+
 // Nothing of ours depends on the destination's tables, so that their owner can alter them.
 func TestSetsLeaveNothingBehind(t *testing.T) {
 	db := dbtest.Postgres(t).NewDatabase(t)
