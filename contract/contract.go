@@ -179,10 +179,14 @@ func (c *Consumer) ID() string { return c.Manifest + "/" + c.Name }
 // String names the consumer for people.
 func (c *Consumer) String() string { return "consumer schema " + c.Name }
 
-// MayUse reports whether a statement of c may use a field: its text has a placeholder of that name, maybe in a comment.
+// MayUse reports whether a statement of c may use a field: its text has a placeholder of that name, maybe in a comment. Where c
+// has no SQL, its destination takes whole rows.
 func (c *Consumer) MayUse(field string) bool {
+	if c.SQL == "" {
+		return true
+	}
 	all := c.SQL + " " + c.DeleteSQL + " " + c.TruncateSQL
-	return strings.Contains(all, ":"+field) || strings.Contains(all, "$1")
+	return strings.Contains(all, ":"+field) || strings.Contains(all, "$")
 }
 
 // Reads reports whether c subscribes to a public schema.

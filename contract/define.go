@@ -155,7 +155,7 @@ type consumerEntry struct {
 }
 
 // Emit writes the definitions among values as one line of JSON for `rejot collect`, which generates the program that calls it.
-// Values that are no definitions are passed over.
+// Values that are no definitions are passed over. An empty line comes first, as the package may have begun one of its own.
 func Emit(w io.Writer, number int, values ...any) error {
 	type schema struct {
 		File   string `json:"file"`
@@ -179,6 +179,9 @@ func Emit(w io.Writer, number int, values ...any) error {
 		if d.entry != nil {
 			line.Schemas = append(line.Schemas, schema{d.file, d.line, d.entry})
 		}
+	}
+	if _, err := io.WriteString(w, "\n"); err != nil {
+		return err
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

@@ -22,6 +22,7 @@ type builder struct {
 	objects []*object
 	known   map[*node]*object
 	open    map[*node]bool // schemas that are being read
+	read    map[*node]*typ // of known: those that have been
 }
 
 // rows gives the type of a row.
@@ -62,8 +63,13 @@ func (b *builder) typ(n *node, name string) (*typ, error) {
 		}
 		n, name = to, typeName(b.schema.Ref)+pascal(ref[strings.LastIndex(ref, "/")+1:])
 	}
+	if t := b.read[n]; t != nil {
+		own := *t
+		own.again = t.kind == record
+		return &own, nil
+	}
 	if o := b.known[n]; o != nil {
-		return &typ{kind: record, object: o, again: true}, nil
+		return &typ{kind: record, object: o, null: isNullable(n) || slices.Contains(n.texts("type"), "null"), again: true}, nil
 	}
 	if b.open[n] { // it contains itself and has no name
 		return &typ{kind: anything}, nil
@@ -74,10 +80,18 @@ func (b *builder) typ(n *node, name string) (*typ, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f := n.field("nullable"); f != nil && f.value == true {
-		t.null = true
+	t.null = t.null || isNullable(n)
+	if b.known[n] != nil {
+		kept := *t // whoever gets t may change it
+		b.read[n] = &kept
 	}
 	return t, nil
+}
+
+// isNullable reports whether a schema says nullable, the word of OpenAPI.
+func isNullable(n *node) bool {
+	f := n.field("nullable")
+	return f != nil && f.value == true
 }
 
 func (b *builder) shape(n *node, name string) (*typ, error) {
@@ -147,16 +161,35 @@ func (b *builder) one(n *node, word, name string) (*typ, error) {
 }
 
 func (b *builder) list(n *node, name string) (*typ, error) {
-	items := n.list("prefixItems")
+	items, rest := n.list("prefixItems"), n.field("items")
 	if items == nil {
-		items = n.list("items") // draft 07
+		items, rest = n.list("items"), n.field("additionalItems") // draft 07
 	}
 	if items != nil {
-		elem, err := b.either(items, name+"Item")
+		branches := slices.Clone(items)
+		switch {
+		case endsAfter(n, len(items)) || rest != nil && rest.value == false:
+		case rest == nil: // whatever follows is right
+			return &typ{kind: list, elem: &typ{kind: anything}}, nil
+		default:
+			branches = append(branches, rest)
+		}
+		elem, err := b.either(branches, name+"Item")
 		return &typ{kind: list, elem: elem}, err
 	}
 	elem, err := b.typ(n.field("items"), name+"Item")
 	return &typ{kind: list, elem: elem}, err
+}
+
+// endsAfter reports whether a list has no more than count items.
+func endsAfter(n *node, count int) bool {
+	f := n.field("maxItems")
+	if f == nil {
+		return false
+	}
+	num, _ := f.value.(json.Number)
+	most, err := num.Int64()
+	return err == nil && most <= int64(count)
 }
 
 // fields makes an object, or a mapping where a schema names no fields.

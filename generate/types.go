@@ -93,7 +93,7 @@ func (m *model) add(s Schema) error {
 	if err != nil {
 		return rejot.Errorf(rejot.Invalid, "%s: its outputSchema is not JSON: %w", s, err)
 	}
-	b := &builder{schema: s, root: root, names: m.names, known: map[*node]*object{}, open: map[*node]bool{}}
+	b := &builder{schema: s, root: root, names: m.names, known: map[*node]*object{}, open: map[*node]bool{}, read: map[*node]*typ{}}
 	b.row = m.names.unique(typeName(s.Ref))
 	key := m.names.unique(b.row + "Key")
 	t, err := b.rows()

@@ -62,30 +62,29 @@ func (a *app) collect(ctx context.Context, args []string, o collectOptions) erro
 	if err != nil {
 		return err
 	}
-	files, missing, err := collect.Find(args)
+	found, err := collect.Find(args)
 	if err != nil {
 		return err
 	}
-	for _, name := range missing {
+	for _, name := range found.Missing {
 		a.note("%s does not exist, and is skipped", name)
 	}
-	looked := len(files)
 	describer := newQueryDescriber(m)
 	defer describer.close(ctx)
 	conf := collect.Config{Folder: filepath.Dir(path), Python: o.python, Manifest: m, Describe: describer}
 	if o.verbose || level == "debug" || level == "trace" {
 		conf.Log = func(text string) { a.note("%s", text) }
 	}
-	result, err := collect.New(conf).Run(ctx, files)
+	result, err := collect.New(conf).Run(ctx, found.Files)
 	if err != nil {
 		return err
 	}
-	result.Files = append(result.Files, entriesBelow(path, m, args)...)
+	result.Files = append(result.Files, entriesLookedAt(path, m, found.Looked)...)
 	merged, err := mergeCollected(path, data, result, o.prune)
 	if err != nil {
 		return err
 	}
-	o.files, o.looked = args, looked
+	o.files, o.looked = args, len(found.Files)
 	return a.useCollected(path, data, result.Collected(), merged, o)
 }
 
@@ -115,27 +114,14 @@ func (a *app) readForCollect(path string) (string, *manifest.Manifest, []byte, e
 	return path, m, data, nil
 }
 
-// entriesBelow gives the files of the manifest's entries that stand in a folder that was named: they were looked at, also where
-// they no longer look like definitions.
-func entriesBelow(path string, m *manifest.Manifest, args []string) []string {
+// entriesLookedAt gives the files of the manifest's entries that were looked at in a folder that was named, also where they no
+// longer look like definitions.
+func entriesLookedAt(path string, m *manifest.Manifest, looked map[string]bool) []string {
 	var files []string
 	add := func(file string) {
-		for _, arg := range args {
-			info, err := os.Stat(arg)
-			if file == "" || err != nil || !info.IsDir() {
-				continue
-			}
-			folder, err := filepath.Abs(arg)
-			if err != nil {
-				continue
-			}
-			at, err := filepath.Abs(filepath.Join(filepath.Dir(path), filepath.FromSlash(file)))
-			if err != nil {
-				continue
-			}
-			if rel, err := filepath.Rel(folder, at); err == nil && filepath.IsLocal(rel) {
-				files = append(files, file)
-			}
+		at, err := filepath.Abs(filepath.Join(filepath.Dir(path), filepath.FromSlash(file)))
+		if err == nil && looked[at] {
+			files = append(files, file)
 		}
 	}
 	for _, s := range m.PublicSchemas {
@@ -157,9 +143,11 @@ func mergeCollected(path string, data []byte, result *collect.Result, prune bool
 	return manifest.Merge(path, data, c)
 }
 
-// useCollected does what the flags ask for.
+// useCollected does what the flags ask for. Where JSON is printed, nothing else goes to standard output.
 func (a *app) useCollected(path string, data []byte, c manifest.Collected, merged *manifest.Merged, o collectOptions) error {
+	say := a.stdout
 	if o.print {
+		say = a.stderr
 		if err := a.printJSON(struct {
 			PublicSchemas   []manifest.PublicSchema   `json:"publicSchemas"`
 			ConsumerSchemas []manifest.ConsumerSchema `json:"consumerSchemas"`
@@ -171,30 +159,23 @@ func (a *app) useCollected(path string, data []byte, c manifest.Collected, merge
 		a.note("%s", note)
 	}
 	if o.check && merged.Changed {
-		fmt.Fprintf(a.stdout, "%s", diff.Diff(path, data, path+" as the code has it", merged.Data))
+		fmt.Fprintf(say, "%s", diff.Diff(path, data, path+" as the code has it", merged.Data))
 	}
-	count := fmt.Sprintf("%s and %s in %s", counted(len(c.PublicSchemas), "public schema"), counted(len(c.ConsumerSchemas), "consumer schema"), counted(o.looked, "file"))
+	count := fmt.Sprintf("%s and %s in %s", plural(len(c.PublicSchemas), "public schema"), plural(len(c.ConsumerSchemas), "consumer schema"), plural(o.looked, "file"))
 	switch {
 	case o.write && merged.Changed:
 		if err := merged.Write(path); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stdout, "%s: written, with %s\n", path, count)
+		fmt.Fprintf(say, "%s: written, with %s\n", path, count)
 	case o.write || o.check && !merged.Changed:
-		fmt.Fprintf(a.stdout, "%s: agrees with %s\n", path, count)
+		fmt.Fprintf(say, "%s: agrees with %s\n", path, count)
 	case o.check:
 		fmt.Fprintf(a.stderr, "%s: differs from %s\n  mend: rejot collect %s --write\n", path, count, strings.Join(o.files, " "))
 		return errFound
 	case !o.print:
-		fmt.Fprintf(a.stdout, "%s: found %s\n", path, count)
+		fmt.Fprintf(say, "%s: found %s\n", path, count)
 		a.note("nothing was asked for: --write, --check or --print")
 	}
 	return nil
-}
-
-func counted(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }

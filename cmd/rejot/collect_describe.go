@@ -40,7 +40,8 @@ func (d *queryDescriber) Describe(ctx context.Context, slug, sql string) ([]coll
 	return columns, nil
 }
 
-// database gives a session. What keeps it from being opened is no fault of a query's, and is tried once.
+// database gives a session. What keeps it from being opened is no fault of a query's, and is tried once; only a database that is
+// never asked is, as no later time is better.
 func (d *queryDescriber) database(ctx context.Context, slug string) (*postgres.Describer, error) {
 	if err := d.failed[slug]; err != nil {
 		return nil, err
@@ -54,7 +55,11 @@ func (d *queryDescriber) database(ctx context.Context, slug string) (*postgres.D
 		db, err = openDescriber(ctx, conn)
 	}
 	if err != nil {
-		d.failed[slug] = rejot.WithMend(rejot.Errorf(rejot.Transient, "%w", err), "%s", rejot.MendOf(err))
+		code := rejot.Transient
+		if rejot.CodeOf(err) == rejot.Unsupported {
+			code = rejot.Unsupported
+		}
+		d.failed[slug] = rejot.WithMend(rejot.Errorf(code, "%w", err), "%s", rejot.MendOf(err))
 		return nil, d.failed[slug]
 	}
 	d.open[slug] = db
@@ -64,7 +69,8 @@ func (d *queryDescriber) database(ctx context.Context, slug string) (*postgres.D
 // openDescriber connects to a database that is asked for columns.
 func openDescriber(ctx context.Context, c contract.Connection) (*postgres.Describer, error) {
 	if c.Type != "postgres" {
-		return nil, rejot.Errorf(rejot.Unsupported, "connection %s: a %s database cannot be asked for the columns of a query yet", c.Slug, c.Type)
+		err := rejot.Errorf(rejot.Unsupported, "connection %s: a %s database cannot be asked for the columns of a query yet", c.Slug, c.Type)
+		return nil, rejot.WithMend(err, "define the public schema in TypeScript, Python or Go, which say its columns themselves")
 	}
 	return postgres.OpenDescriber(ctx, c)
 }

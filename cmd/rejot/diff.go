@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -41,7 +40,7 @@ The same comparison decides which rows "rejot sync" writes when it meets the cha
 		RunE: func(cmd *cobra.Command, args []string) error { return app.diff(cmd.Context(), args[0], args[1:], o) },
 	}
 	f := cmd.Flags()
-	f.BoolVar(&o.json, "json", false, "print JSON")
+	addJSONFlag(cmd, &o.json)
 	f.IntVar(&o.sample, "sample", 5, "how many of the keys that differ are shown")
 	return cmd
 }
@@ -95,9 +94,7 @@ func (a *app) diff(ctx context.Context, name string, paths []string, o diffOptio
 		return err
 	}
 	if o.json {
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(diffs)
+		return a.printJSON(diffs)
 	}
 	printDiffs(a.stdout, diffs)
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rejot.dev/rejot"
+	"rejot.dev/rejot/check"
 	"rejot.dev/rejot/contract"
 	"rejot.dev/rejot/generate"
 	"rejot.dev/rejot/internal/sqltext"
@@ -77,7 +78,7 @@ func (a *app) generate(o generateOptions, makeCode func([]generate.Schema) ([]by
 	if err := writeGenerated(o.out, code); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%s: %d public schemas\n", o.out, len(schemas))
+	fmt.Fprintf(a.stdout, "%s: %s\n", o.out, plural(len(schemas), "public schema"))
 	return nil
 }
 
@@ -116,8 +117,8 @@ func schemaOf(slug string, s manifest.PublicSchema) generate.Schema {
 	}
 }
 
-// keyNames gives the columns that a schema's rows are found by, as far as they can be told without its database: the
-// placeholders of the query for the base table; nil where the query numbers them.
+// keyNames gives the columns that a schema's rows are found by, as far as they can be told without its database: those of the
+// base table that its query compares with placeholders; nil where the query numbers them, or one is compared otherwise.
 func keyNames(conf manifest.PublicSchemaConfig) []string {
 	own := func(t manifest.Transformation) int { return len(t.Params) + len(t.Keys) } // 0: it tells nothing of another table
 	ranked := slices.SortedStableFunc(slices.Values(conf.Transformations), func(x, y manifest.Transformation) int {
@@ -134,10 +135,15 @@ func keyNames(conf manifest.PublicSchemaConfig) []string {
 	if err != nil || st.Positional() {
 		return nil
 	}
-	names := st.Names()
-	for i, name := range names {
-		if column := ranked[0].Params[name]; column != "" {
-			names[i] = column
+	compared := check.KeyColumns(ranked[0].SQL, ranked[0].Table, dialect == sqltext.Postgres)
+	var names []string
+	for _, name := range st.Names() {
+		column := cmp.Or(ranked[0].Params[name], compared[name])
+		if column == "" {
+			return nil
+		}
+		if !slices.Contains(names, column) {
+			names = append(names, column)
 		}
 	}
 	return names

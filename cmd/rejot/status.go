@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +39,7 @@ manifests name: what the cursors in the destinations and the slots in the source
 	f := cmd.Flags()
 	f.StringVar(&o.host, "hostname", "localhost", "address of the running program's HTTP API")
 	f.IntVar(&o.port, "api-port", 3000, "port of the running program's HTTP API")
-	f.BoolVar(&o.json, "json", false, "print JSON")
+	addJSONFlag(cmd, &o.json)
 	return cmd
 }
 
@@ -53,9 +52,7 @@ func (a *app) status(ctx context.Context, paths []string, o statusOptions) error
 		return stopped(err)
 	}
 	if o.json {
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(s)
+		return a.printJSON(s)
 	}
 	printStatus(a.stdout, s)
 	return nil

@@ -110,6 +110,7 @@ type outcome struct {
 	found    []found
 	depends  []string
 	problems []problem
+	failed   bool // what it defines is not known, for a reason that stands among its problems or those of a file beside it
 }
 
 // Run evaluates files. The error joins everything that is wrong, in the order of the files; the result then has what is right.
@@ -149,7 +150,7 @@ func (e *Evaluator) Run(ctx context.Context, files []File) (*Result, error) {
 		if abs, err := filepath.Abs(f.Path); err == nil && !slices.Contains(o.depends, abs) {
 			r.Depends[f.Path] = append([]string{abs}, o.depends...)
 		}
-		if len(o.problems) == 0 && len(o.found) == 0 {
+		if len(o.problems) == 0 && len(o.found) == 0 && !o.failed {
 			if f.Found {
 				e.cfg.Log(f.Path + " defines no schema")
 			} else {

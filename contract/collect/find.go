@@ -42,42 +42,49 @@ type File struct {
 	Found bool   // it was found in a folder, so that it may also have none
 }
 
+// A Finding is what Find found.
+type Finding struct {
+	Files   []File
+	Missing []string        // the args that are not there
+	Looked  map[string]bool // the absolute paths of all files in folders that were looked into, also of those that define nothing
+}
+
 // Find gives the files that args name, each once. A folder stands for the files below it that look like definitions, sorted.
-// Missing are the args that are not there; of `package.module.py`, a module of Python, the file is looked for. Code Invalid: a
-// file of no language that is known.
-func Find(args []string) (files []File, missing []string, err error) {
+// Of `package.module.py`, a module of Python, the file is looked for. Code Invalid: a file of no language that is known.
+func Find(args []string) (*Finding, error) {
+	f := &Finding{Looked: map[string]bool{}}
 	seen := map[string]bool{}
-	add := func(f File) {
-		if abs, err := filepath.Abs(f.Path); err == nil && !seen[abs] {
+	add := func(one File) {
+		if abs, err := filepath.Abs(one.Path); err == nil && !seen[abs] {
 			seen[abs] = true
-			files = append(files, f)
+			f.Files = append(f.Files, one)
 		}
 	}
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		switch {
 		case err == nil && info.IsDir():
-			found, err := below(arg)
+			found, err := f.below(arg)
 			if err != nil {
-				return nil, nil, rejot.Errorf(rejot.Invalid, "look for definitions in %s: %w", arg, err)
+				return nil, rejot.Errorf(rejot.Invalid, "look for definitions in %s: %w", arg, err)
 			}
 			for _, path := range found {
 				add(File{Path: path, Found: true})
 			}
 		case languageOf(arg) == noLanguage:
 			err := rejot.Errorf(rejot.Invalid, "%s: a definition stands in a .ts, .js, .py, .go or .sql file", arg)
-			return nil, nil, rejot.WithMend(err, "rejot collect --help")
+			return nil, rejot.WithMend(err, "rejot collect --help")
 		case err == nil:
 			add(File{Path: arg})
 		default:
 			if module := moduleFile(arg); module != "" {
 				add(File{Path: module})
 			} else {
-				missing = append(missing, arg)
+				f.Missing = append(f.Missing, arg)
 			}
 		}
 	}
-	return files, missing, nil
+	return f, nil
 }
 
 // moduleFile gives the file of package.module.py, or nothing.
@@ -96,16 +103,21 @@ func moduleFile(arg string) string {
 // skippedFolders hold what others wrote, or what a tool made.
 var skippedFolders = []string{"node_modules", "vendor", "testdata", "__pycache__", "dist", "build"}
 
-// below lists the files below a folder that look like definitions, sorted.
-func below(folder string) ([]string, error) {
+// below lists the files below a folder that look like definitions, sorted. The folder itself may be a symbolic link; others are
+// not followed, which may lead anywhere.
+func (f *Finding) below(folder string) ([]string, error) {
+	root, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		return nil, err
+	}
 	var found []string
-	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		name := entry.Name()
 		if entry.IsDir() {
-			if path != folder && (strings.HasPrefix(name, ".") || slices.Contains(skippedFolders, name) || isVirtualEnv(path)) {
+			if path != root && (strings.HasPrefix(name, ".") || slices.Contains(skippedFolders, name) || isVirtualEnv(path)) {
 				return filepath.SkipDir
 			}
 			return nil
@@ -113,9 +125,17 @@ func below(folder string) ([]string, error) {
 		if languageOf(name) == noLanguage || isTest(name) || !entry.Type().IsRegular() {
 			return nil
 		}
-		looks, err := looksLikeDefinitions(path)
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		named := filepath.Join(folder, rel)
+		looked, looks, err := looksLikeDefinitions(path)
+		if abs, wrong := filepath.Abs(named); looked && wrong == nil {
+			f.Looked[abs] = true
+		}
 		if looks {
-			found = append(found, path)
+			found = append(found, named)
 		}
 		return err
 	})
@@ -134,24 +154,25 @@ func isTest(name string) bool {
 		strings.HasSuffix(stem, "_test") || strings.HasPrefix(name, "test_")
 }
 
-// looksLikeDefinitions looks for what a definition has to import, or a .sql file has to begin with.
-func looksLikeDefinitions(path string) (bool, error) {
+// looksLikeDefinitions looks for what a definition has to import, or a .sql file has to begin with. A file that is too long is
+// not looked at.
+func looksLikeDefinitions(path string) (looked, looks bool, err error) {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() > largestSource {
-		return false, err
+		return false, false, err
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	switch languageOf(path) {
 	case typescript:
-		return bytes.Contains(text, []byte("@rejot-dev/contract/")), nil
+		return true, bytes.Contains(text, []byte("@rejot-dev/contract/")), nil
 	case python:
-		return bytes.Contains(text, []byte("rejot_contract")), nil
+		return true, bytes.Contains(text, []byte("rejot_contract")), nil
 	case golang:
-		return bytes.Contains(text, []byte(`"`+contractPackage+`"`)), nil
+		return true, bytes.Contains(text, []byte(`"`+contractPackage+`"`)), nil
 	default:
-		return hasSQLHeader(string(text)), nil
+		return true, hasSQLHeader(string(text)), nil
 	}
 }

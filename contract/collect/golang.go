@@ -69,13 +69,16 @@ type goPackage struct {
 }
 
 // run gives an outcome for each file. What keeps the package from being built is a problem of its first file, or of the file
-// that the toolchain names.
+// that the toolchain names; the others are failed, as nobody knows what they define.
 func (p *goPackage) run(ctx context.Context) []outcome {
 	outcomes := make([]outcome, len(p.files))
 	fail := func(problems ...problem) []outcome {
 		for _, one := range problems {
 			at := max(0, slices.Index(p.files, one.at.file))
 			outcomes[at].problems = append(outcomes[at].problems, one)
+		}
+		for i := range outcomes {
+			outcomes[i].failed = true
 		}
 		return outcomes
 	}
@@ -84,11 +87,7 @@ func (p *goPackage) run(ctx context.Context) []outcome {
 	}
 	variables := make([][]string, len(p.files))
 	for i, f := range p.files {
-		list, wrong := exportedVariables(f)
-		if wrong != nil {
-			return fail(*wrong)
-		}
-		variables[i] = list
+		variables[i] = exportedVariables(f)
 		outcomes[i].depends = p.depends
 	}
 	temporary, err := os.MkdirTemp("", "rejot-go-")
@@ -101,10 +100,10 @@ func (p *goPackage) run(ctx context.Context) []outcome {
 		return fail(problems...)
 	}
 	answers, problems := p.execute(ctx, program)
+	if problems != nil {
+		return fail(problems...)
+	}
 	for i := range answers {
-		if i >= len(p.files) {
-			break
-		}
 		o := answers[i].outcome()
 		for j := range o.found {
 			o.found[j].at.file = p.names(o.found[j].at.file)
@@ -115,7 +114,7 @@ func (p *goPackage) run(ctx context.Context) []outcome {
 		o.depends = p.depends
 		outcomes[i] = o
 	}
-	return fail(problems...)
+	return outcomes
 }
 
 // list asks the toolchain for the package's name and files.
@@ -160,13 +159,12 @@ func (p *goPackage) list(ctx context.Context) []problem {
 	return nil
 }
 
-// exportedVariables lists a file's exported variables.
-func exportedVariables(path string) ([]string, *problem) {
+// exportedVariables lists a file's exported variables; none where it does not parse, which the toolchain says with all its places.
+func exportedVariables(path string) (names []string) {
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 	if err != nil {
-		return nil, nil //nolint:nilerr // the toolchain says it with all its places
+		return nil
 	}
-	var names []string
 	for _, decl := range file.Decls {
 		d, ok := decl.(*ast.GenDecl)
 		if !ok || d.Tok != token.VAR {
@@ -182,18 +180,18 @@ func exportedVariables(path string) ([]string, *problem) {
 			}
 		}
 	}
-	if names == nil {
-		p := noSchema(path)
-		return nil, &p
-	}
-	return names, nil
+	return names
 }
 
 // build makes a program that imports the package. Its source stands below the package for the toolchain alone, so that an
 // internal package can be imported and nothing is written there.
 func (p *goPackage) build(ctx context.Context, temporary string, variables [][]string) (program string, problems []problem) {
+	as := "contracts"
+	if !slices.ContainsFunc(variables, func(names []string) bool { return names != nil }) {
+		as = "_" // Go refuses an import that nothing uses
+	}
 	var main bytes.Buffer
-	fmt.Fprintf(&main, "package main\n\nimport (\n\t\"os\"\n\n\t%q\n\tcontracts %q\n)\n\nfunc main() {\n", contractPackage, p.path)
+	fmt.Fprintf(&main, "package main\n\nimport (\n\t\"os\"\n\n\t%q\n\t%s %q\n)\n\nfunc main() {\n", contractPackage, as, p.path)
 	for i, names := range variables {
 		fmt.Fprintf(&main, "\tif err := contract.Emit(os.Stdout, %d", i)
 		for _, name := range names {
@@ -267,7 +265,7 @@ func (p *goPackage) toolProblems(said string) []problem {
 	return problems
 }
 
-// execute runs the program and reads its answers.
+// execute runs the program and reads its answers, one for each file.
 func (p *goPackage) execute(ctx context.Context, program string) ([]answer, []problem) {
 	limited, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
@@ -290,6 +288,12 @@ func (p *goPackage) execute(ctx context.Context, program string) ([]answer, []pr
 		if json.Unmarshal(line, &a) == nil && a.Number != nil && *a.Number == len(answers) {
 			answers = append(answers, a) // other lines are what the package prints
 		}
+	}
+	if len(answers) != len(p.files) {
+		// Whatever it ended with: a file that did not answer is not one that defines nothing.
+		at := place{file: p.files[min(len(answers), len(p.files)-1)]}
+		return nil, []problem{problemf(at, "does not let its contracts be told: its program ended with %s", cmd.ProcessState).
+			withMend("call no os.Exit and leave os.Stdout as it is while the package's variables are made")}
 	}
 	return answers, nil
 }

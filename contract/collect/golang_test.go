@@ -52,7 +52,7 @@ import (
 	"rejot.dev/rejot/contract"
 )
 
-func init() { fmt.Println("said, and no answer", hidden) }
+func init() { fmt.Print("said, and no answer", hidden) }
 
 // Several are two.
 var Several = []contract.Definition{
@@ -61,6 +61,21 @@ var Several = []contract.Definition{
 }
 -- internal/contracts/plain.go --
 package contracts
+-- internal/contracts/helper.go --
+package contracts
+
+import "rejot.dev/rejot/contract"
+
+func help() contract.Version { return contract.Version{Major: 1} }
+
+var _ = help
+-- internal/helpers/helper.go --
+package helpers
+
+import "rejot.dev/rejot/contract"
+
+// Version is no variable.
+func Version() contract.Version { return contract.Version{Major: 1} }
 `)
 	r, err := collected(t, Config{}, "internal")
 	if err != nil {
@@ -71,10 +86,10 @@ package contracts
 		t.Error(diff)
 	}
 	entries, err := os.ReadDir("internal/contracts")
-	if err != nil || len(entries) != 3 {
+	if err != nil || len(entries) != 4 {
 		t.Errorf("something is left beside the files: %v, %v", entries, err)
 	}
-	if n := len(r.Depends["internal/contracts/account.go"]); n != 3 {
+	if n := len(r.Depends["internal/contracts/account.go"]); n != 4 {
 		t.Errorf("got %v", r.Depends)
 	}
 }
@@ -85,8 +100,16 @@ func TestWhatIsWrongWithAGoFileIsToldAtItsPlace(t *testing.T) {
 			"package contracts\n\nimport \"rejot.dev/rejot/contract\"\n\nvar A = contract.Public(\"a\")\n\nvar B = missing\n",
 			"a/a.go:5:25: not enough arguments in call to contract.Public\nhave (string)\nwant (string, contract.Version, contract.PublicOptions)\na/a.go:7:9: undefined: missing", "\n",
 		},
-		"panics":               {"package contracts\n\nvar A = broken()\n\nfunc broken() int {\n\tpanic(\"no such thing\")\n}\n", "a/a.go:6: panics: no such thing", ""},
-		"ends":                 {"package contracts\n\nimport \"os\"\n\nvar A = func() int { os.Exit(4); return 1 }()\n", "a/a.go: ends its program (exit status 4) ", ""},
+		"panics": {"package contracts\n\nvar A = broken()\n\nfunc broken() int {\n\tpanic(\"no such thing\")\n}\n", "a/a.go:6: panics: no such thing", ""},
+		"ends":   {"package contracts\n\nimport \"os\"\n\nvar A = func() int { os.Exit(4); return 1 }()\n", "a/a.go: ends its program (exit status 4) ", ""},
+		"ends as if all were well": {
+			"package contracts\n\nimport \"os\"\n\nvar A = 1\n\nfunc init() { os.Exit(0) }\n", "a/a.go: does not let its contracts be told: its program ended with exit status 0",
+			"call no os.Exit and leave os.Stdout as it is while the package's variables are made",
+		},
+		"has standard output for itself": {
+			"package contracts\n\nimport \"os\"\n\nvar A = 1\n\nfunc init() { os.Stdout = os.Stderr }\n", "a/a.go: does not let its contracts be told: its program ended with exit status 0",
+			"call no os.Exit and leave os.Stdout as it is while the package's variables are made",
+		},
 		"loops for ever":       {"package contracts\n\nvar A = func() int {\n\tfor {\n\t}\n}()\n", "a/a.go: did not end within 1s", ""},
 		"is package main":      {"package main\n\nvar A = 1\n\nfunc main() {}\n", "a/a.go:1: is in package main, which cannot be imported", "put the contracts into a package of their own"},
 		"exports nothing":      {"package contracts\n\nvar a = 1\n", "a/a.go: has no exported variable that is a schema", "var Account = contract.Public(…), or a slice of schemas"},
@@ -108,6 +131,21 @@ func TestWhatIsWrongWithAGoFileIsToldAtItsPlace(t *testing.T) {
 				t.Error(diff)
 			}
 			wantMend(t, err, c.mend)
+		})
+	}
+}
+
+func TestOneGoFileThatIsWrongSaysNothingOfItsNeighbours(t *testing.T) {
+	for name, c := range map[string]struct{ wrong, want string }{
+		"does not compile": {"package contracts\n\nvar B int = \"\"\n", "a/wrong.go:3:13: cannot use \"\" (untyped string constant) as int value in variable declaration"},
+		"panics":           {"package contracts\n\nvar B = func() int { panic(\"no\") }()\n", "a/wrong.go:3: panics: no"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			goModule(t, "\n-- a/account.go --\n"+goAccount+"-- a/wrong.go --\n"+c.wrong)
+			_, err := collected(t, Config{}, "a/account.go", "a/wrong.go")
+			if diff := cmp.Diff(c.want, told(err, false)); diff != "" {
+				t.Error(diff)
+			}
 		})
 	}
 }

@@ -41,18 +41,18 @@ func project(t testing.TB, archive string) string {
 // collected runs files, or what is found in a folder, in the working directory.
 func collected(t testing.TB, cfg Config, args ...string) (*Result, error) {
 	t.Helper()
-	files, missing, err := Find(args)
+	f, err := Find(args)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(missing) > 0 {
-		t.Fatalf("missing: %v", missing)
+	if len(f.Missing) > 0 {
+		t.Fatalf("missing: %v", f.Missing)
 	}
 	cfg.Folder = "."
 	if cfg.Limit == 0 {
 		cfg.Limit = 30 * time.Second // a busy machine is no fault of a definition's
 	}
-	return New(cfg).Run(t.Context(), files)
+	return New(cfg).Run(t.Context(), f.Files)
 }
 
 // told gives errors as a person reads them, without the lines around the place.

@@ -123,6 +123,9 @@ func TestWhatIsWrongWithAPythonFileIsToldAtItsPlace(t *testing.T) {
 	if !errors.As(err, &joined) {
 		t.Fatal(err)
 	}
+	if len(joined.Unwrap()) != len(args) {
+		t.Fatalf("got %d errors for %d files: %v", len(joined.Unwrap()), len(args), err)
+	}
 	for i, e := range joined.Unwrap() {
 		c := files[args[i]]
 		got := strings.Replace(told(e, strings.Contains(c.want, "│")), args[i], "a.py", 1)

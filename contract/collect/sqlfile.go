@@ -140,14 +140,15 @@ func parseSQL(path, text string) (*sqlContract, []problem) {
 			last = "" // a comment
 		}
 	}
-	c.cut(lines, at)
+	problems = append(problems, c.cut(lines, at)...)
 	problems = append(problems, c.kind()...)
 	return c, problems
 }
 
 // cut takes the statements out of the lines after the header.
-func (c *sqlContract) cut(lines []string, at int) {
+func (c *sqlContract) cut(lines []string, at int) (problems []problem) {
 	section, start := "", at
+	begins := map[string]int{} // the lines of sections
 	end := func(to int) {
 		text := strings.Join(lines[start:to], "\n")
 		line := start + 1 + strings.Count(text[:len(text)-len(strings.TrimLeft(text, " \t\r\n"))], "\n")
@@ -157,9 +158,15 @@ func (c *sqlContract) cut(lines []string, at int) {
 		if m := sectionLine.FindStringSubmatch(strings.TrimRight(lines[i], "\r")); m != nil {
 			end(i)
 			section, start = m[1], i+1
+			if before, twice := begins[section]; twice {
+				problems = append(problems, problemf(place{file: c.path, line: i + 1}, "%s stands in line %d already", section, before))
+			} else {
+				begins[section] = i + 1
+			}
 		}
 	}
 	end(len(lines))
+	return problems
 }
 
 // kind reads the first field and looks whether the others belong to it.

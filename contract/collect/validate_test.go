@@ -1,6 +1,9 @@
 package collect
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -118,18 +121,52 @@ import rejot_contract
 @rejot-dev/contract/
 -- pkg/module.py --
 `)
-	files, missing, err := Find([]string{"s/z/c.sql", "s", "gone.ts", "pkg.module.py", "pkg.gone.py", "./s/b.py"})
+	f, err := Find([]string{"s/z/c.sql", "s", "gone.ts", "pkg.module.py", "pkg.gone.py", "./s/b.py"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []File{{"s/z/c.sql", false}, {"s/a.ts", true}, {"s/b.py", true}, {"s/d.go", true}, {"pkg/module.py", false}}
-	if diff := cmp.Diff(want, files); diff != "" {
+	if diff := cmp.Diff(want, f.Files); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"gone.ts", "pkg.gone.py"}, missing); diff != "" {
+	if diff := cmp.Diff([]string{"gone.ts", "pkg.gone.py"}, f.Missing); diff != "" {
 		t.Error(diff)
 	}
-	if _, _, err := Find([]string{"s/notes.txt"}); err == nil || !strings.Contains(err.Error(), "s/notes.txt: a definition stands in a .ts, .js, .py, .go or .sql file") {
+	if _, err := Find([]string{"s/notes.txt"}); err == nil || !strings.Contains(err.Error(), "s/notes.txt: a definition stands in a .ts, .js, .py, .go or .sql file") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestOnlyWhatWasLookedIntoCountsAsLookedAt(t *testing.T) {
+	dir := project(t, `
+-- s/a.ts --
+import "@rejot-dev/contract/public-schema";
+-- s/plain.sql --
+SELECT 1
+-- s/build/c.js --
+import "@rejot-dev/contract/public-schema";
+-- s/.hidden/c.py --
+import rejot_contract
+-- s/test_c.py --
+import rejot_contract
+-- s/long.sql --
+-- elsewhere/c.py --
+import rejot_contract
+`)
+	if err := errors.Join(os.Truncate("s/long.sql", largestSource+1), os.Symlink("../elsewhere", "s/other"), os.Symlink("../elsewhere/c.py", "s/other.py"), os.Symlink("s", "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{"s", "link"} {
+		f, err := Find([]string{folder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]File{{folder + "/a.ts", true}}, f.Files); diff != "" {
+			t.Error(diff)
+		}
+		want := map[string]bool{filepath.Join(dir, folder, "a.ts"): true, filepath.Join(dir, folder, "plain.sql"): true}
+		if diff := cmp.Diff(want, f.Looked); diff != "" {
+			t.Error(diff)
+		}
 	}
 }

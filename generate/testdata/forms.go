@@ -20,6 +20,14 @@ type FormsV1 struct {
 	Loop           json.RawMessage   `json:"loop"`
 	Counts         map[string]*int64 `json:"counts,omitzero"`
 	Tuple          []json.RawMessage `json:"tuple"`
+	Pair           []json.RawMessage `json:"pair"`
+	AtMost         []json.RawMessage `json:"atMost"`
+	WithRest       []json.RawMessage `json:"withRest"`
+	WithRest07     []json.RawMessage `json:"withRest07"`
+	Home           *FormsV1Address   `json:"home"`
+	Work           *FormsV1Address   `json:"work"`
+	Weekend        json.RawMessage   `json:"weekend"`
+	Holiday        json.RawMessage   `json:"holiday"`
 	Grid           [][]*float64      `json:"grid"`
 	Levels         *int64            `json:"levels"`
 	Flags          bool              `json:"flags"`
@@ -81,6 +89,17 @@ type FormsV1Both struct {
 // Where it is.
 type FormsV1Place struct {
 	City string `json:"city"`
+}
+
+// FormsV1Address is a part of FormsV1.
+type FormsV1Address struct {
+	Street string          `json:"street"`
+	Before *FormsV1Address `json:"before"`
+}
+
+// FormsV1TextOrAddress is a part of FormsV1.
+type FormsV1TextOrAddress struct {
+	Street *string `json:"street,omitzero"`
 }
 
 // OrderV1 is a row of public schema order 1.0 of manifest shop.

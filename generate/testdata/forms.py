@@ -60,6 +60,17 @@ OrderV1 = dict[str, Any]
 
 
 # A part of FormsV1.
+class FormsV1TextOrAddress(TypedDict):
+    street: NotRequired[str]
+
+
+# A part of FormsV1.
+class FormsV1Address(TypedDict):
+    street: str
+    before: "FormsV1Address | None"
+
+
+# A part of FormsV1.
 # Where it is.
 class FormsV1Place(TypedDict):
     city: str
@@ -92,7 +103,15 @@ class FormsV1(TypedDict):
     perhaps: NotRequired[FormsV1Place]
     loop: str | list[Any]
     counts: NotRequired[dict[str, int | None]]
-    tuple: list[str | int]
+    tuple: list[Any]
+    pair: list[str | int]
+    atMost: list[str | int]
+    withRest: list[str | float]
+    withRest07: list[str | bool | None]
+    home: FormsV1Address | None
+    work: FormsV1Address | None
+    weekend: str | FormsV1TextOrAddress
+    holiday: str | FormsV1TextOrAddress
     grid: list[list[float | None]]
     levels: Literal[1, 2] | None
     flags: Literal[True]

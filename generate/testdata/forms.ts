@@ -15,7 +15,15 @@ export interface FormsV1 {
   perhaps?: FormsV1Place;
   loop: string | unknown[];
   counts?: Record<string, number | null>;
-  tuple: (string | number)[];
+  tuple: unknown[];
+  pair: (string | number)[];
+  atMost: (string | number)[];
+  withRest: (string | number)[];
+  withRest07: (string | boolean | null)[];
+  home: FormsV1Address | null;
+  work: FormsV1Address | null;
+  weekend: string | FormsV1TextOrAddress;
+  holiday: string | FormsV1TextOrAddress;
   grid: ((number | null)[])[];
   levels: 1 | 2 | null;
   flags: true;
@@ -51,6 +59,17 @@ export interface FormsV1Both {
  */
 export interface FormsV1Place {
   city: string;
+}
+
+/** A part of FormsV1. */
+export interface FormsV1Address {
+  street: string;
+  before: FormsV1Address | null;
+}
+
+/** A part of FormsV1. */
+export interface FormsV1TextOrAddress {
+  street?: string;
 }
 
 /** A row of public schema order 1.0 of manifest shop. */
