@@ -105,9 +105,15 @@ func TestAContractThatAMigrationBreaksStopsAloneAndGoesOn(t *testing.T) {
 		},
 	}))
 	p.caughtUp(t)
+	from.Exec(t, `UPDATE item SET name = 'before' WHERE id = 1`) // so that another form of the table is noticed, and the reading begins anew
+	sameRows(t, from, itemSource, to, itemAtEnd)
 	from.Exec(t, `ALTER TABLE item DROP COLUMN extra`, `UPDATE item SET name = 'after' WHERE id = 1`, `INSERT INTO other VALUES (1, 'goes on')`)
 	sameRows(t, from, `SELECT id, name FROM other`, to, `SELECT id, name FROM other`)
 	p.pipeline(t, "c", func(l httpapi.Pipeline) bool { return l.State == "retrying" && strings.Contains(l.Error, "extra") })
+	for id, meanwhile := range []string{`SELECT 1`, `UPDATE item SET name = 'meanwhile' WHERE id = 3`} { // the reading has begun anew before the second
+		from.Exec(t, meanwhile, fmt.Sprintf(`INSERT INTO other VALUES (%d, 'goes on')`, id+2))
+		sameRows(t, from, `SELECT id, name FROM other`, to, `SELECT id, name FROM other`)
+	}
 	from.Exec(t, `ALTER TABLE item ADD COLUMN extra text`)
 	sameRows(t, from, itemSource, to, itemAtEnd)
 	from.Exec(t, `UPDATE item SET name = 'again' WHERE id = 2`)

@@ -29,8 +29,8 @@ func (s source) Resolve(ctx context.Context, schema *contract.PublicSchema) ([]*
 	return s.Source.Resolve(ctx, []*contract.PublicSchema{schema})
 }
 
-func (s source) Begin(ctx context.Context, tables []contract.TableName, oldest rejot.Position) (rejot.Position, error) {
-	return s.Source.Begin(ctx, pglog.Setup{Tables: tables, Oldest: oldest})
+func (s source) Begin(ctx context.Context, tables []contract.TableName, keep bool, oldest rejot.Position) (rejot.Position, error) {
+	return s.Source.Begin(ctx, pglog.Setup{Tables: tables, Keep: keep, Oldest: oldest})
 }
 
 // confirming notes that the source is never told to forget what a destination does not hold.
@@ -60,9 +60,9 @@ type interrupted struct {
 	by   func()
 }
 
-func (i interrupted) Begin(ctx context.Context, tables []contract.TableName, oldest rejot.Position) (rejot.Position, error) {
+func (i interrupted) Begin(ctx context.Context, tables []contract.TableName, keep bool, oldest rejot.Position) (rejot.Position, error) {
 	i.once.Do(i.by)
-	return i.Source.Begin(ctx, tables, oldest)
+	return i.Source.Begin(ctx, tables, keep, oldest)
 }
 
 // pipeline is one source and one destination whose applier fails by a plan. Where by is given, it is

@@ -19,8 +19,9 @@ type Source interface {
 	// Resolve makes the views of one public schema.
 	Resolve(ctx context.Context, schema *contract.PublicSchema) ([]*contract.View, error)
 	// Begin prepares the log for reading the tables, and checks that it reaches back to oldest, the
-	// smallest cursor of any consumer; where that is zero, the log may begin now. It returns where it begins.
-	Begin(ctx context.Context, tables []contract.TableName, oldest rejot.Position) (rejot.Position, error)
+	// smallest cursor of any consumer; where that is zero, the log may begin now. It returns where it begins. With keep
+	// there are tables that could not be found out: those that the log has now stay in it.
+	Begin(ctx context.Context, tables []contract.TableName, keep bool, oldest rejot.Position) (rejot.Position, error)
 }
 
 // A Producer makes the batches of one source.
@@ -261,7 +262,7 @@ func (p *Producer) begin(ctx context.Context) (*session, rejot.Position, error) 
 	if err != nil {
 		return nil, rejot.Position{}, err
 	}
-	start, err := p.src.Begin(ctx, publish.Tables(views), oldest)
+	start, err := p.src.Begin(ctx, publish.Tables(views), len(s.broken) > 0, oldest)
 	if err != nil {
 		return nil, rejot.Position{}, err
 	}

@@ -79,8 +79,8 @@ func (s pgSource) Resolve(ctx context.Context, schema *contract.PublicSchema) ([
 }
 
 // Begin prepares slot and publication.
-func (s pgSource) Begin(ctx context.Context, tables []contract.TableName, oldest rejot.Position) (rejot.Position, error) {
-	return s.Source.Begin(ctx, pglog.Setup{Tables: tables, Oldest: oldest})
+func (s pgSource) Begin(ctx context.Context, tables []contract.TableName, keep bool, oldest rejot.Position) (rejot.Position, error) {
+	return s.Source.Begin(ctx, pglog.Setup{Tables: tables, Keep: keep, Oldest: oldest})
 }
 
 // Status tells how the slot stands.

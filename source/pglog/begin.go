@@ -15,6 +15,7 @@ import (
 type Setup struct {
 	Tables []contract.TableName // whose changes are needed
 	Oldest rejot.Position       // the least that a destination has; zero where none has anything
+	Keep   bool                 // no table leaves the publication: a public schema could not be resolved, and its tables are not known
 }
 
 // beginWithin is how long the preparation may take, but for the transactions that it has to wait for.
@@ -24,6 +25,7 @@ const beginWithin = 10 * time.Second
 // that Read may begin at. A slot is created only where no destination has anything.
 func (r *reader) Begin(ctx context.Context, s Setup) (rejot.Position, error) {
 	var pos rejot.Position
+	var published []contract.TableName
 	err := r.withConn(ctx, func(conn *pgconn.PgConn) error {
 		// A role's own limits are for others; who waits for a lock of the publication's tables gives up.
 		if _, err := queryRows(ctx, conn, `SELECT pg_catalog.set_config('lock_timeout', $1, false), pg_catalog.set_config('statement_timeout', '0', false)`, beginWithin.String()); err != nil {
@@ -33,8 +35,7 @@ func (r *reader) Begin(ctx context.Context, s Setup) (rejot.Position, error) {
 		if err != nil {
 			return err
 		}
-		added, err := r.publish(ctx, conn, s, st)
-		if err != nil {
+		if published, err = r.publish(ctx, conn, s, st); err != nil {
 			return err
 		}
 		if !st.slot {
@@ -44,10 +45,8 @@ func (r *reader) Begin(ctx context.Context, s Setup) (rejot.Position, error) {
 			if st, err = readState(ctx, conn, r.cfg.slot); err != nil {
 				return err
 			}
-		} else if added {
-			if err := r.awaitOlder(ctx, conn); err != nil {
-				return err
-			}
+		} else if err := r.awaitOlder(ctx, conn); err != nil {
+			return err
 		}
 		pos = rejot.Position{Incarnation: st.incarnation(r.cfg.slot), Horizon: st.confirmed}
 		return nil
@@ -55,13 +54,9 @@ func (r *reader) Begin(ctx context.Context, s Setup) (rejot.Position, error) {
 	if err != nil {
 		return rejot.Position{}, ended(ctx, err)
 	}
-	wanted := map[contract.TableName]bool{}
-	for _, t := range s.Tables {
-		wanted[t] = true
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tables = wanted
+	r.tables, r.published = setOf(s.Tables), setOf(published)
 	if r.incarnation != pos.Incarnation {
 		r.incarnation, r.confirmed, r.wanted = pos.Incarnation, rejot.Place{}, rejot.Place{}
 	}
@@ -117,25 +112,57 @@ func (st *sourceState) serves() error {
 	return nil
 }
 
-// awaitOlder waits until every transaction that runs now has ended: of one that began before a table was
-// added to the publication only a part would be in the log.
-func (r *reader) awaitOlder(ctx context.Context, conn *pgconn.PgConn) error {
-	rows, err := queryRows(ctx, conn, `SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())`)
-	if err != nil || len(rows) != 1 {
-		return postgres.Classify(err, "read the transactions that run")
+func setOf(tables []contract.TableName) map[contract.TableName]bool {
+	set := map[contract.TableName]bool{}
+	for _, t := range tables {
+		set[t] = true
 	}
-	xmax := string(rows[0][0])
-	done := r.tellWaits(ctx, "a table was added to publication "+r.cfg.publication, xmax)
-	defer done()
+	return set
+}
+
+// joinedQuery tells which transaction has changed the publication last, whether an older one still runs, and whether a table has
+// joined without a seal, which our role may set. The number of a table's row alone says too little: greater ones are given while
+// its transaction runs, and what they write before its commit is not in the log either. A number so old that it seems to
+// lie ahead is that of a frozen row.
+const joinedQuery = `
+	WITH p AS (SELECT p.oid, p.xmin, pg_catalog.pg_get_userbyid(p.pubowner) = current_user AS owned FROM pg_catalog.pg_publication p WHERE p.pubname = $1::pg_catalog.name),
+		written AS (
+			SELECT w.xmin, CASE WHEN pg_catalog.age(w.xmin) > 0 THEN pg_catalog.age(w.xmin) ELSE 2147483647 END AS age, w.own, w.owned
+			FROM (SELECT p.xmin, true AS own, p.owned FROM p UNION ALL SELECT r.xmin, false, p.owned FROM p JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid) w)
+	SELECT xmin::text, age <= pg_catalog.age(pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::xid), NOT own AND owned
+	FROM written ORDER BY age, own DESC LIMIT 1`
+
+// seal writes the publication's own row again. Every transaction that may have written to a table before the
+// table joined has a smaller number than this one.
+func (r *reader) seal(ctx context.Context, conn *pgconn.PgConn) error {
+	return r.alter(ctx, conn, "ALTER PUBLICATION "+postgres.Quote(r.cfg.publication)+" SET (publish = 'insert, update, delete, truncate')")
+}
+
+// awaitOlder waits until every transaction has ended that may have begun before a table joined the publication: only a
+// part of it would be in the log. The catalogue says whether there is one, since who added the table may have been
+// killed while waiting.
+func (r *reader) awaitOlder(ctx context.Context, conn *pgconn.PgConn) error {
+	var done func()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		rows, err := queryRows(ctx, conn, `SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) >= $1::pg_catalog.xid8`, xmax)
-		if err != nil {
+		rows, err := queryRows(ctx, conn, joinedQuery, r.cfg.publication)
+		if err != nil || len(rows) != 1 {
 			return postgres.Classify(err, "read the transactions that run")
 		}
-		if len(rows) == 1 && string(rows[0][0]) == "t" {
+		last, runs, open := string(rows[0][0]), string(rows[0][1]) == "t", string(rows[0][2]) == "t"
+		if open {
+			if err := r.seal(ctx, conn); err != nil {
+				return err
+			}
+			continue
+		}
+		if !runs {
 			return nil
+		}
+		if done == nil {
+			done = r.tellWaits(ctx, "a table was added to publication "+r.cfg.publication, last)
+			defer done()
 		}
 		select {
 		case <-ctx.Done():

@@ -23,6 +23,7 @@ type decoder struct {
 	to       rejot.Receiver
 	describe func(ctx context.Context, rel *relation) error // finds the tables that a relation's changes are for
 	rels     map[uint32]*relation
+	recall   *recall // where it decodes one of several calls
 
 	open     bool                    // between Begin and Commit
 	stream   bool                    // between Stream Start and Stream Stop
@@ -312,10 +313,26 @@ func (d *decoder) row(tag byte, w *wire) error {
 	if err := w.done(tag); err != nil {
 		return err
 	}
-	if before != nil && after != nil {
+	switch {
+	case tag == 'U' && before == nil && rel.partial:
+		d.old = keyOnly(d.old, rel, after)
+		before = d.old
+	case before != nil && after != nil:
 		fill(after, before)
 	}
 	return d.hand(rel, before, after)
+}
+
+// keyOnly makes the old image that the log leaves out where the key did not change. What else the row had
+// is not known, and whoever needs it learns so.
+func keyOnly(room []rejot.Value, rel *relation, after []rejot.Value) []rejot.Value {
+	room = append(room[:0], after...)
+	for i := range room {
+		if !rel.columns[i].key {
+			room[i] = rejot.Value{}
+		}
+	}
+	return room
 }
 
 // fill takes over what the new image leaves out because it did not change.

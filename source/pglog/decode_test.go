@@ -118,7 +118,12 @@ func TestDecode(t *testing.T) {
 		want []string
 	}{
 		{"insert", [][]byte{beginMessage, relationMessage(), say('I', 7, 'N', tuple("1", "-")), commitMessage}, []string{"5/5 insert public.t - (1 NULL)", "commit 5 0/78"}},
-		{"update of other columns", [][]byte{beginMessage, relationMessage(), say('U', 7, 'N', tuple("1", "?"))}, []string{"5/5 update public.t - (1 ?)"}},
+		{"update of other columns", [][]byte{beginMessage, relationMessage(), say('U', 7, 'N', tuple("1", "?"))}, []string{"5/5 update public.t (1 ?) (1 ?)"}},
+		{"P21 update after the identity was full", [][]byte{
+			beginMessage, say('R', 7, "public", "t", 'f', uint16(2), byte(1), "id", 23, -1, byte(1), "v", 25, -1), say('U', 7, 'O', tuple("1", "a"), 'N', tuple("1", "b")), relationMessage(), say('U', 7, 'N', tuple("1", "c")),
+		}, []string{"5/5 update public.t (1 a) (1 b)", "5/5 update public.t (1 ?) (1 c)"}},
+		{"update of a table that is all key", [][]byte{beginMessage, say('R', 7, "public", "t", 'd', uint16(1), byte(1), "id", 23, -1), say('U', 7, 'N', tuple("1"))}, []string{"5/5 update public.t - (1)"}},
+		{"P19 update without any identity", [][]byte{beginMessage, say('R', 7, "public", "t", 'n', uint16(1), byte(0), "id", 23, -1), say('U', 7, 'N', tuple("1"))}, []string{"5/5 update public.t (?) (1)"}},
 		{"P23 update of the key", [][]byte{beginMessage, relationMessage(), say('U', 7, 'K', tuple("1", "-"), 'N', tuple("2", "?"))}, []string{"5/5 update public.t (1 ?) (2 ?)"}},
 		{"P22 unchanged is taken from a full old image", [][]byte{beginMessage, relationMessage(), say('U', 7, 'O', tuple("1", "long"), 'N', tuple("1", "?"))}, []string{"5/5 update public.t (1 long) (1 long)"}},
 		{"P18 delete with a full image", [][]byte{beginMessage, relationMessage(), say('D', 7, 'O', tuple("1", "-"))}, []string{"5/5 delete public.t (1 NULL) -"}},
@@ -231,12 +236,18 @@ func BenchmarkDecodeUpdate(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	update := say('U', 7, 'O', tuple("1", "some text that is not short"), 'N', tuple("1", "another text that is not short"))
-	b.ReportAllocs()
-	b.SetBytes(int64(len(update)))
-	for b.Loop() {
-		if err := d.message(b.Context(), update); err != nil {
-			b.Fatal(err)
-		}
+	for name, update := range map[string][]byte{
+		"full":    say('U', 7, 'O', tuple("1", "some text that is not short"), 'N', tuple("1", "another text that is not short")),
+		"default": say('U', 7, 'N', tuple("1", "another text that is not short")),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(update)))
+			for b.Loop() {
+				if err := d.message(b.Context(), update); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

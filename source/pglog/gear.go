@@ -61,19 +61,19 @@ func (g *gearConfig) fill() {
 // A passage is one Read, in whichever gear.
 type passage struct {
 	*reader
-	to       rejot.Receiver
-	describe func(context.Context, *relation) error
-	at       rejot.Place // what committed up to here is handed over, where a gear begins
+	to    rejot.Receiver
+	names *catalog
+	at    rejot.Place // what committed up to here is handed over, where a gear begins
 }
 
 // readOn reads in one gear after the other until something fails. The first gear is a stream, the second
 // are calls on a copy of the slot. One is held before the other is let go, so that nobody comes between.
-func (r *reader) readOn(ctx context.Context, pos rejot.Position, to rejot.Receiver, describe func(context.Context, *relation) error) error {
+func (r *reader) readOn(ctx context.Context, pos rejot.Position, to rejot.Receiver, names *catalog) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	defer cancel()
-	p := &passage{reader: r, to: to, describe: describe, at: pos.Horizon}
+	p := &passage{reader: r, to: to, names: names, at: pos.Horizon}
 	c, l, err := p.begin(ctx, pos)
 	if err != nil {
 		return err
@@ -264,6 +264,7 @@ const (
 // that is confirmed, or have gone on for about as long as the stream would take.
 func (p *passage) callOn(ctx context.Context, c *copied) error {
 	var a approach
+	known := newRecall(p.names.describe, p.names.ancestry)
 	rows := min(firstRows, p.cfg.gear.rows)
 	for {
 		now, err := c.progress(ctx)
@@ -284,7 +285,7 @@ func (p *passage) callOn(ctx context.Context, c *copied) error {
 			continue
 		}
 		end := rejot.Place{Offset: now.at.Offset + min(left, p.cfg.gear.bytes)}
-		if err := c.call(ctx, end, rows, newDecoder(p.to, p.describe)); err != nil {
+		if err := c.call(ctx, end, rows, known.decoder(p.to)); err != nil {
 			return err
 		}
 		rows = min(growth*rows, p.cfg.gear.rows)

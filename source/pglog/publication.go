@@ -3,6 +3,7 @@ package pglog
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -65,45 +66,58 @@ func readPublication(ctx context.Context, conn *pgconn.PgConn, name string, vers
 // notExcluded leaves out tables that later versions list as excepted.
 const notExcluded = ` AND NOT coalesce((pg_catalog.to_jsonb(r)->>'prexcept')::bool, false)`
 
-// publish brings the publication into the form that s needs, and reports whether a table has joined it.
-func (r *reader) publish(ctx context.Context, conn *pgconn.PgConn, s Setup, st *sourceState) (added bool, err error) {
+// publish brings the publication into the form that s needs, and gives the tables that must be in it from now on.
+func (r *reader) publish(ctx context.Context, conn *pgconn.PgConn, s Setup, st *sourceState) (published []contract.TableName, err error) {
 	name := r.cfg.publication
 	need, err := r.neededTables(ctx, conn, s.Tables)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	p, err := readPublication(ctx, conn, name, st.version)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if !p.exists {
-		return true, r.createPublication(ctx, conn, s, st, need)
+		return need, r.createPublication(ctx, conn, s, st, need)
 	}
 	if err := p.serves(name); err != nil {
-		return false, err
+		return nil, err
 	}
 	if p.all {
 		if err := r.checkCovered(ctx, conn, need); err != nil {
-			return false, err
+			return nil, err
 		}
-		return false, r.checkColumns(ctx, conn, p)
+		return r.kept(need, p, s), r.checkColumns(ctx, conn, p)
 	}
 	add, drop := without(need, p.tables), without(p.tables, need)
 	if err := r.checkKept(add, s, st); err != nil {
-		return false, err
+		return nil, err
 	}
 	if len(add) > 0 {
-		statement := "ALTER PUBLICATION " + postgres.Quote(name) + " ADD TABLE " + tableList(add)
-		if err := r.alter(ctx, conn, statement); err != nil {
-			return false, err
+		if err := r.alter(ctx, conn, "ALTER PUBLICATION "+postgres.Quote(name)+" ADD TABLE "+tableList(add)); err != nil {
+			return nil, err
+		}
+		if err := r.seal(ctx, conn); err != nil {
+			return nil, err
 		}
 	}
-	if len(drop) > 0 && p.owned {
+	if len(drop) > 0 && p.owned && !s.Keep {
 		if err := r.alter(ctx, conn, "ALTER PUBLICATION "+postgres.Quote(name)+" DROP TABLE "+tableList(drop)); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
-	return len(add) > 0, r.checkColumns(ctx, conn, p)
+	return r.kept(need, p, s), r.checkColumns(ctx, conn, p)
+}
+
+// kept gives what checkKept is to look for next time: what is needed and, where some of that is not known, all
+// that may be among it, which is whatever is published or was before.
+func (r *reader) kept(need []contract.TableName, p *publicationState, s Setup) []contract.TableName {
+	if !s.Keep {
+		return need
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Concat(need, p.tables, slices.Collect(maps.Keys(r.published)))
 }
 
 // checkKept refuses a table that an earlier Begin saw in the publication and that is not there any more: what
@@ -115,7 +129,7 @@ func (r *reader) checkKept(add []contract.TableName, s Setup, st *sourceState) e
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range add {
-		if r.tables[t] {
+		if r.published[t] {
 			return gone(r.cfg.slot, "does not have what changed in table %s since it was taken out of publication %s", t, r.cfg.publication)
 		}
 	}

@@ -32,11 +32,7 @@ func (s *snapshot) Query(ctx context.Context, q *rejot.Query, tuples iter.Seq2[[
 	if s.session == nil {
 		return rejot.Errorf(rejot.Internal, "%s: the snapshot is closed", q.Name)
 	}
-	prepared, err := s.prepare(ctx, q)
-	if err != nil {
-		return err
-	}
-	run := s.newRun(q, prepared.Name, yield)
+	run := s.newRun(q, "", yield)
 	for tuple, err := range tuples {
 		if err == nil {
 			err = run.add(tuple)
@@ -120,7 +116,7 @@ func isStalePlan(err error) bool {
 type queryRun struct {
 	*snapshot
 	query     *rejot.Query
-	statement string
+	statement string // empty: not prepared yet
 	yield     func(rejot.Answer) error
 	arrays    []arrayLiteral
 	tuples    int // in the chunk
@@ -154,6 +150,13 @@ func (r *queryRun) add(tuple []rejot.Value) error {
 func (r *queryRun) flush(ctx context.Context) error {
 	if r.tuples == 0 {
 		return nil
+	}
+	if r.statement == "" { // where all tuples were answered ahead, preparing would be the only round trip
+		prepared, err := r.prepare(ctx, r.query)
+		if err != nil {
+			return err
+		}
+		r.statement = prepared.Name
 	}
 	ctx, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()

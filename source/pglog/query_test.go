@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rejot.dev/rejot"
+	"rejot.dev/rejot/contract"
 )
 
 // typeCases are types with values at their borders, in the words of SQL.
@@ -236,6 +237,33 @@ func TestManyTuplesGoInChunks(t *testing.T) {
 	}
 	wantSame(t, askIn(t, snap, v.Rows, []string{"1"}), []string{"0: n1"})
 	wantSame(t, len(askIn(t, snap, v.First, []string{"9"})), 9)
+}
+
+func TestQueryWithoutTuplesAsksTheServerNothing(t *testing.T) {
+	s, db := openSource(t, `CREATE TABLE owner (id int PRIMARY KEY, name text); CREATE TABLE t (id int PRIMARY KEY, owner_id int)`)
+	v := resolveOne(t, s, "t", `SELECT t.id, o.name FROM t JOIN owner o ON o.id = t.owner_id WHERE t.id = :id`)
+	snap, err := s.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = snap.Close() }()
+	asked := func() string {
+		return fmt.Sprint(db.Query(t, `SELECT query, query_start FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'`))
+	}
+	at := slices.IndexFunc(v.Routes, func(r contract.Route) bool { return r.Keys != nil })
+	for name, q := range map[string]*rejot.Query{"rows": v.Rows, "derived keys": v.Routes[at].Keys} {
+		before := asked()
+		if err := snap.Query(t.Context(), q, tuplesOf(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if after := asked(); after != before {
+			t.Errorf("%s: got %s after %s", name, after, before)
+		}
+		askIn(t, snap, q, []string{"1"})
+		if asked() == before {
+			t.Errorf("%s: with a tuple nothing is asked", name)
+		}
+	}
 }
 
 func TestAlteredTables(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -18,8 +19,10 @@ type relation struct {
 	id      uint32
 	name    contract.TableName
 	columns []relationColumn
+	partial bool // the replica identity lacks a column
 	targets []target
-	raw     []byte // the description, to tell another one
+	above   []contract.TableName // the tables of the targets
+	raw     []byte               // the description, to tell another one
 }
 
 type relationColumn struct {
@@ -55,7 +58,7 @@ func (d *decoder) relation(ctx context.Context, w *wire) error {
 	if rel.name.Schema == "" {
 		rel.name.Schema = "pg_catalog"
 	}
-	w.u8() // the replica identity; each column says whether it is part of it
+	w.u8() // the replica identity; each column says whether it is part of it, also of a full one
 	n := w.u16()
 	for range n {
 		if w.short {
@@ -68,10 +71,18 @@ func (d *decoder) relation(ctx context.Context, w *wire) error {
 	if err := w.done('R'); err != nil {
 		return err
 	}
-	if known := d.rels[rel.id]; d.stream && known != nil && bytes.Equal(known.raw, w.data[start:]) {
+	rel.partial = slices.ContainsFunc(rel.columns, func(c relationColumn) bool { return !c.key })
+	raw := w.data[start:]
+	if known := d.rels[rel.id]; d.stream && known != nil && bytes.Equal(known.raw, raw) {
 		return nil
 	}
-	rel.raw = slices.Clone(w.data[start:])
+	if d.recall != nil {
+		if known, err := d.recall.find(ctx, rel.id, raw); known != nil || err != nil {
+			d.rels[rel.id] = known
+			return err
+		}
+	}
+	rel.raw = slices.Clone(raw)
 	if err := d.describe(ctx, rel); err != nil {
 		return err
 	}
@@ -84,7 +95,7 @@ func (d *decoder) relation(ctx context.Context, w *wire) error {
 type catalog struct {
 	dial   func(ctx context.Context, replication bool) (*pgconn.PgConn, error)
 	conn   *pgconn.PgConn
-	wanted map[contract.TableName]bool // empty: the root of whatever comes
+	wanted map[contract.TableName]bool // nil: the root of whatever comes
 	types  *postgres.Types
 	tables map[contract.TableName]*rejot.Table
 }
@@ -146,7 +157,8 @@ func (c *catalog) describe(ctx context.Context, rel *relation) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
+	rel.above = names[rel.id]
+	for _, name := range rel.above {
 		t := target{table: &rejot.Table{Schema: name.Schema, Name: name.Name, Columns: own}}
 		if name != rel.name {
 			if err := c.reorder(ctx, &t, rel, own); err != nil {
@@ -165,27 +177,38 @@ func (c *catalog) describe(ctx context.Context, rel *relation) error {
 
 func sameColumn(a, b rejot.Column) bool { return a.Name == b.Name && a.Type.Name == b.Type.Name }
 
-// ancestry gives the tables that a relation's changes belong to: of itself and everything above it what is
-// wanted, or the topmost ones where nothing is.
-func (c *catalog) ancestry(ctx context.Context, rel *relation) ([]contract.TableName, error) {
+// ancestry gives the tables that each relation's changes belong to: of itself and everything above it what is
+// wanted, or the topmost ones where all is.
+func (c *catalog) ancestry(ctx context.Context, rels ...*relation) (map[uint32][]contract.TableName, error) {
+	ids := make([]string, len(rels))
+	for i, rel := range rels {
+		ids[i] = itoa(rel.id)
+	}
 	rows, err := c.query(ctx, `
-		WITH RECURSIVE up(id) AS (
-			SELECT $1::pg_catalog.oid
-			UNION SELECT i.inhparent FROM up JOIN pg_catalog.pg_inherits i ON i.inhrelid = up.id AND NOT coalesce((pg_catalog.to_jsonb(i)->>'inhdetachpending')::bool, false))
-		SELECT n.nspname, c.relname, NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = up.id)
+		WITH RECURSIVE up(of, id) AS (
+			SELECT id, id FROM pg_catalog.unnest($1::pg_catalog.oid[]) id
+			UNION SELECT up.of, i.inhparent FROM up JOIN pg_catalog.pg_inherits i ON i.inhrelid = up.id AND NOT coalesce((pg_catalog.to_jsonb(i)->>'inhdetachpending')::bool, false))
+		SELECT up.of, n.nspname, c.relname, NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = up.id)
 		FROM up JOIN pg_catalog.pg_class c ON c.oid = up.id JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE up.id <> $1::pg_catalog.oid`, itoa(rel.id))
+		WHERE up.id <> up.of ORDER BY up.of, up.id`, "{"+strings.Join(ids, ",")+"}")
 	if err != nil {
 		return nil, err
 	}
-	var found []contract.TableName
-	if c.wanted[rel.name] || len(c.wanted) == 0 && len(rows) == 0 {
-		found = append(found, rel.name)
-	}
+	above := map[string][][][]byte{}
 	for _, row := range rows {
-		name := contract.TableName{Schema: string(row[0]), Name: string(row[1])}
-		if c.wanted[name] || len(c.wanted) == 0 && string(row[2]) == "t" {
-			found = append(found, name)
+		above[string(row[0])] = append(above[string(row[0])], row[1:])
+	}
+	found := map[uint32][]contract.TableName{}
+	for i, rel := range rels {
+		rows := above[ids[i]]
+		if c.wanted[rel.name] || c.wanted == nil && len(rows) == 0 {
+			found[rel.id] = append(found[rel.id], rel.name)
+		}
+		for _, row := range rows {
+			name := contract.TableName{Schema: string(row[0]), Name: string(row[1])}
+			if c.wanted[name] || c.wanted == nil && string(row[2]) == "t" {
+				found[rel.id] = append(found[rel.id], name)
+			}
 		}
 	}
 	return found, nil

@@ -38,7 +38,8 @@ type reader struct {
 	decoding atomic.Int64 // nanoseconds
 
 	mu          sync.Mutex
-	tables      map[contract.TableName]bool
+	tables      map[contract.TableName]bool // whose changes are wanted
+	published   map[contract.TableName]bool // what the last Begin left in the publication
 	incarnation rejot.Incarnation
 	confirmed   rejot.Place
 	wanted      rejot.Place
@@ -79,7 +80,7 @@ func (r *reader) Read(ctx context.Context, pos rejot.Position, to rejot.Receiver
 	}()
 	names := newCatalog(r.cfg.dial, tables)
 	defer names.close(context.WithoutCancel(ctx))
-	return ended(ctx, r.readOn(ctx, pos, to, names.describe))
+	return ended(ctx, r.readOn(ctx, pos, to, names))
 }
 
 // ended prefers the end of ctx over what came of it.
@@ -138,7 +139,7 @@ func (p *passage) stream(ctx context.Context, l *link) (*copied, error) {
 	if err := p.status(l, true); err != nil {
 		return nil, p.explain(ctx, err)
 	}
-	d := newDecoder(p.to, p.describe)
+	d := newDecoder(p.to, p.names.describe)
 	for {
 		data, err := l.receive()
 		if err != nil {
