@@ -82,9 +82,10 @@ func (r *Report) checks(m *manifest.Manifest) {
 // nearest finds the rule whose name shares most with a text.
 func nearest(id string) string {
 	best, length := "", 4
+	id = strings.ToUpper(id)
 	for _, rule := range rules {
 		n := 0
-		for n < min(len(id), len(rule.ID)) && strings.ToUpper(id)[n] == rule.ID[n] {
+		for n < min(len(id), len(rule.ID)) && id[n] == rule.ID[n] {
 			n++
 		}
 		if n > length {

@@ -166,10 +166,42 @@ func TestFindingStandsWhereTheContractIsDefined(t *testing.T) {
 	public(m)["definitionFile"] = "here.ts"
 	public(m)["outputSchema"] = object{"type": "object"}
 	manifests, problems := inspectedManifest(t, m)
+	found := 0
 	for _, f := range Lint(manifests, problems, false).Findings {
-		if f.Rule == "OUTPUT_SCHEMA_OPEN" && (filepath.Base(f.Place.File) != "here.ts" || f.Place.Line != 2) {
+		if f.Rule != "OUTPUT_SCHEMA_OPEN" {
+			continue
+		}
+		if found++; filepath.Base(f.Place.File) != "here.ts" || f.Place.Line != 2 {
 			t.Errorf("got %s, want here.ts:2", f.Place)
 		}
+	}
+	if found == 0 {
+		t.Error("the rule finds nothing")
+	}
+}
+
+func TestARuleThatIsNotThereIsComparedByItsLetters(t *testing.T) {
+	for id, want := range map[string]string{"FıELD_": "FIELD_ADDED", "field_remov": "FIELD_REMOVED", "ſſ": ""} {
+		if got := nearest(id); got != want {
+			t.Errorf("%s: got %q, want %q", id, got, want)
+		}
+	}
+}
+
+// A schema that names itself many times would have more shapes than there is memory.
+func TestASchemaThatNamesItselfOftenIsRead(t *testing.T) {
+	self := object{"$ref": "#/$defs/node"}
+	fields := object{}
+	for _, name := range strings.Split("and or not left right some all none", " ") {
+		fields[name] = self
+	}
+	raw, err := json.Marshal(object{"type": "object", "properties": object{"filter": self}, "$defs": object{"node": object{"type": "object", "properties": fields}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := parseShape(raw)
+	if err != nil || len(s.fields["filter"].fields) != 8 {
+		t.Errorf("got %v, error %v", s, err)
 	}
 }
 
@@ -188,5 +220,20 @@ func TestS1SecretInAManifestIsAFindingThatDoesNotShowIt(t *testing.T) {
 	}
 	if sarif, err := report.SARIF(""); err != nil || strings.Contains(string(text)+string(sarif), "canary") {
 		t.Errorf("a secret is shown, or %v", err)
+	}
+}
+
+func TestAColumnWithACheckIsNotProvedToTakeNull(t *testing.T) {
+	for _, c := range []struct {
+		target  Target
+		refuses bool
+	}{
+		{Target{Column: &Column{Name: "a", Type: "text", Nullable: true}}, false},
+		{Target{Column: &Column{Name: "a", Type: "text", Nullable: true}, Check: true}, true},
+		{Target{Column: &Column{Name: "a", Type: "text"}}, true},
+	} {
+		if got := c.target.refuses(change{rule: "NOT_NULL_TO_NULLABLE"}, "text"); (got != "") != c.refuses {
+			t.Errorf("%+v: %q", c.target, got)
+		}
 	}
 }

@@ -188,7 +188,7 @@ func (m *migration) target(a about, is, was Target) {
 	switch {
 	case was.Column.Nullable && !is.Column.Nullable:
 		m.breaks(a, is.Field, what+" is NOT NULL", "")
-	case !takes(is.Column.Type, was.Column.Type):
+	case (is.Enum == nil || was.Enum == nil) && !takes(is.Column.Type, was.Column.Type): // an enumeration's type is its text
 		m.breaks(a, is.Field, fmt.Sprintf("%s is %s, and was %s", what, is.Column.Type, was.Column.Type), "")
 	case is.Check && !was.Check:
 		m.breaks(a, is.Field, what+" has a CHECK constraint", "").judge(Review)

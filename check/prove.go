@@ -104,6 +104,9 @@ func (t Target) refuses(ch change, typ string) string {
 		if t.Column == nil || !t.Column.Nullable || t.Key {
 			return where + ", which may not be NULL"
 		}
+		if t.Check {
+			return where + ", which has a CHECK constraint"
+		}
 		return ""
 	case "ENUM_VALUE_ADDED":
 		return t.refusesEnum(ch, where)

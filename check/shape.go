@@ -54,7 +54,7 @@ func (s *shape) field(name string) *shape {
 	return &out
 }
 
-// deepest is how far references are followed: a schema may name itself.
+// deepest is how far a schema is followed.
 const deepest = 20
 
 // parseShape reads a JSON Schema of an object. It says what is wrong with it, as far as the standard says so.
@@ -75,7 +75,7 @@ func parseShape(raw json.RawMessage) (*shape, error) {
 	if !ok {
 		return nil, fmt.Errorf("it is no object")
 	}
-	r := reader{root: root}
+	r := reader{root: root, open: map[string]bool{}}
 	s := r.shape(root, 0)
 	if len(s.kinds) > 0 && !slices.Contains(s.kinds, "object") {
 		return nil, fmt.Errorf("its type is %s, and a row is an object", strings.Join(s.kinds, ", "))
@@ -92,7 +92,10 @@ func (noLoader) Load(url string) (any, error) {
 }
 
 // A reader turns a document into shapes.
-type reader struct{ root map[string]any }
+type reader struct {
+	root map[string]any
+	open map[string]bool // references that are being followed
+}
 
 // annotations say nothing about values.
 var annotations = []string{
@@ -111,11 +114,13 @@ func (r reader) shape(doc any, depth int) *shape {
 	s := &shape{bounds: map[string]*big.Rat{}, fields: map[string]*shape{}, optional: map[string]bool{}}
 	m, ok := doc.(map[string]any)
 	if !ok || depth > deepest {
-		return s // true, or a circle: anything
+		return s // true, or too deep: anything
 	}
-	if ref, ok := m["$ref"].(string); ok {
+	if ref, ok := m["$ref"].(string); ok && !r.open[ref] { // in a circle it is anything
 		if target := r.find(ref); target != nil {
+			r.open[ref] = true
 			s = r.shape(target, depth+1)
+			delete(r.open, ref)
 		}
 	}
 	r.scalar(s, m)

@@ -70,13 +70,16 @@ func (p *placer) columnList(from int) (names []string, next int) {
 		case w.depth > 0:
 		case w.text == "(":
 			end := p.closing(i)
+			if i+1 < end && slices.Contains([]string{"select", "values", "with"}, p.ws[i+1].text) {
+				return nil, i
+			}
 			for _, part := range splitAt(p.ws[i+1:end], ",") {
 				if len(part) > 0 {
 					names = append(names, unquoted(part[0].text))
 				}
 			}
 			return names, end + 1
-		case slices.Contains([]string{"values", "value", "select", "default", "overriding", "set", "with"}, w.text):
+		case slices.Contains([]string{"values", "value", "select", "default", "overriding", "set", "with", "using"}, w.text):
 			return nil, i
 		}
 	}

@@ -49,6 +49,9 @@ func parseType(name string) sqlType {
 		t = sqlType{family: m[1]}
 	}
 	t.name, t.length = name, -1
+	if m[1] == "tinytext" {
+		t.length = 255
+	}
 	if m[2] != "" && t.family != "integer" { // an integer's is how MySQL would show it
 		t.length, _ = strconv.Atoi(m[2]) // digits
 		t.scale, _ = strconv.Atoi(m[3])  // digits, or nothing

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -92,6 +93,23 @@ func TestPlaceholdersAreFollowedToTheirColumns(t *testing.T) {
 	}
 }
 
+func TestWhichColumnsAStatementWrites(t *testing.T) {
+	for _, c := range []struct {
+		sql  string
+		want []string
+	}{
+		{`INSERT INTO t (a, "B") VALUES (:x, :y)`, []string{"a", "B"}},
+		{`INSERT INTO t (a) SELECT :x`, []string{"a"}},
+		{`INSERT INTO t VALUES (:x)`, nil},
+		{`INSERT INTO t (SELECT :x, :y)`, nil},
+		{`MERGE INTO t USING (SELECT :id AS id, :name AS name) s ON s.id = t.id WHEN MATCHED THEN UPDATE SET name = s.name`, nil},
+	} {
+		if got := Written(c.sql); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.sql, got, c.want)
+		}
+	}
+}
+
 func TestTypesAreComparedFromTheReadersSide(t *testing.T) {
 	for _, c := range []struct{ old, now, want string }{
 		{"integer", "bigint", "TYPE_WIDENED"},
@@ -134,6 +152,9 @@ func TestTypesAreComparedFromTheReadersSide(t *testing.T) {
 		{"numeric(10,2)", "numeric(10,4)", false},
 		{"timestamp with time zone", "timestamp without time zone", false},
 		{"int(10) unsigned", "integer", false}, // below zero
+		{"tinytext", "varchar(500)", false},
+		{"tinytext", "text", false},
+		{"tinytext", "varchar(255)", true},
 	} {
 		if got := takes(c.column, c.value); got != c.want {
 			t.Errorf("a column of %s takes %s: got %t", c.column, c.value, got)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -242,10 +243,13 @@ func (a *app) pending(ctx context.Context, o checkOptions, db throwaway) ([]stri
 	err := filepath.WalkDir(o.migrations, func(path string, d fs.DirEntry, err error) error {
 		name := strings.ToLower(filepath.Base(path))
 		if err == nil && !d.IsDir() && strings.HasSuffix(name, ".sql") && !strings.HasSuffix(name, ".down.sql") && !strings.HasSuffix(name, "_down.sql") && name != "down.sql" {
-			files = append(files, path)
+			if _, undo := fileNumber(path); !undo {
+				files = append(files, path)
+			}
 		}
 		return err
 	})
+	inOrder(files)
 	if err != nil {
 		return nil, rejot.Errorf(rejot.Invalid, "read the migrations: %w", err)
 	}
@@ -268,24 +272,66 @@ func (a *app) pending(ctx context.Context, o checkOptions, db throwaway) ([]stri
 	return files, nil
 }
 
-var leadingNumber = regexp.MustCompile(`^[Vv]?0*(\d+(?:[._]\d+)*?)(?:_|-|\.|$)`)
+var (
+	flywayName = regexp.MustCompile(`^([VvUu])(\d+(?:[._]\d+)*)__`)
+	plainName  = regexp.MustCompile(`^(\d+)(?:[._-]|$)`)
+	appliedOne = regexp.MustCompile(`^\d+(?:[._]\d+)*$`)
+)
 
-// isApplied finds a file among the names that a tool keeps: its leading number, its folder or its own name.
+// A migrationNumber is the number in a migration's name, part by part; nil where it has none.
+type migrationNumber []uint64
+
+func numberOf(number string) migrationNumber {
+	var v migrationNumber
+	for _, part := range strings.FieldsFunc(number, func(r rune) bool { return r == '.' || r == '_' }) {
+		n, err := strconv.ParseUint(part, 10, 64)
+		if err != nil {
+			return nil
+		}
+		v = append(v, n)
+	}
+	return v
+}
+
+// fileNumber is the number of a file's name, else of its folder's. undo is Flyway's, which takes a migration back.
+func fileNumber(file string) (v migrationNumber, undo bool) {
+	for _, name := range []string{filepath.Base(file), filepath.Base(filepath.Dir(file))} {
+		if m := flywayName.FindStringSubmatch(name); m != nil {
+			return numberOf(m[2]), strings.EqualFold(m[1], "u")
+		}
+		if m := plainName.FindStringSubmatch(name); m != nil {
+			return numberOf(m[1]), false
+		}
+	}
+	return nil, false
+}
+
+// inOrder sorts migrations as they are run: by their numbers, those without one at the end.
+func inOrder(files []string) {
+	slices.SortStableFunc(files, func(a, b string) int {
+		x, _ := fileNumber(a)
+		y, _ := fileNumber(b)
+		if (x == nil) != (y == nil) {
+			return cmp.Compare(len(y), len(x))
+		}
+		return cmp.Or(slices.Compare(x, y), cmp.Compare(a, b))
+	})
+}
+
+// isApplied finds a file among the names that a tool keeps: its number, its folder or its own name.
 func isApplied(file string, applied []string, last bool) bool {
 	base := strings.TrimSuffix(filepath.Base(file), ".sql")
 	folder := filepath.Base(filepath.Dir(file))
-	number := ""
-	if m := leadingNumber.FindStringSubmatch(base); m != nil {
-		number = m[1]
-	}
+	own, _ := fileNumber(file)
 	for _, name := range applied {
-		plain := strings.TrimLeft(name, "0")
-		if name == base || name == folder || number != "" && plain == number {
+		if name == base || name == folder {
 			return true
 		}
-		a, err := strconv.ParseUint(plain, 10, 64)
-		b, err2 := strconv.ParseUint(number, 10, 64)
-		if last && err == nil && err2 == nil && b <= a {
+		if own == nil || !appliedOne.MatchString(name) {
+			continue
+		}
+		order := slices.Compare(own, numberOf(name))
+		if order == 0 || last && order < 0 {
 			return true
 		}
 	}
