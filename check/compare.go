@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"rejot.dev/rejot/manifest"
 )
@@ -14,7 +15,10 @@ type Options struct {
 	// Complete says that the manifests have every consumer, so that a public schema which none of them
 	// reads has no readers.
 	Complete bool
-	History  History // nil: it is not known
+	// Whole says that the old manifests are those of then, so that one which is not among those of now was
+	// taken away.
+	Whole   bool
+	History History // nil: it is not known
 }
 
 // Compare judges the change from one state of manifests to another. Manifests belong together by slug.
@@ -22,12 +26,15 @@ func Compare(ctx context.Context, old, now []*manifest.Manifest, o Options) (*Re
 	c := &comparison{ctx: ctx, now: now, options: o, report: &Report{}}
 	for _, was := range old {
 		at := slices.IndexFunc(now, func(m *manifest.Manifest) bool { return m.Slug == was.Slug })
-		if at < 0 {
+		switch {
+		case at >= 0:
+			c.manifests(was, now[at])
+		case o.Whole && len(was.PublicSchemas) > 0:
+			c.gone(was)
+		default:
 			c.report.add("MANIFEST_NOTE", about{place: Place{File: was.File()}, owner: was.Slug}, "",
 				fmt.Sprintf("manifest %s is not among those that are checked, so what became of it is not looked at", was.Slug), "")
-			continue
 		}
-		c.manifests(was, now[at])
 	}
 	return c.report, ctx.Err()
 }
@@ -54,7 +61,7 @@ func (c *comparison) manifests(old, now *manifest.Manifest) {
 			case ok:
 				c.schemas(was[major], s)
 			case len(is) == 0:
-				c.removed(was[major], now)
+				c.removed(was[major], now, "publicSchemas")
 			default:
 				c.dropped(was[major], now)
 			}
@@ -82,11 +89,23 @@ func sortedMajors(m map[int]schema) []int {
 	return list
 }
 
-// removed is about a public schema of which no version is left; its place is where it stood, in the file of today.
-func (c *comparison) removed(was schema, now *manifest.Manifest) {
+// gone is about a manifest that was there, or had another slug, by which its consumers name it. It is told where
+// the slug stands now, else at the first manifest, whose workspaces it was among.
+func (c *comparison) gone(was *manifest.Manifest) {
+	now, field := c.now[0], "workspaces"
+	if at := slices.IndexFunc(c.now, func(m *manifest.Manifest) bool { return strings.HasSuffix(was.File(), ":"+m.File()) }); at >= 0 {
+		now, field = c.now[at], "slug"
+	}
+	for _, s := range schemasOf(was) {
+		c.removed(s, now, field)
+	}
+}
+
+// removed is about a public schema of which no version is left; its place is a field of a file of today.
+func (c *comparison) removed(was schema, now *manifest.Manifest, field string) {
 	a := was.about()
-	a.place = Place{now.File(), now.LineOf("publicSchemas")}
-	readers := readersOf(c.now, now.Slug, was.Name, was.Version.Major)
+	a.place, a.owner = Place{now.File(), now.LineOf(field)}, now.Slug
+	readers := readersOf(c.now, was.in.Slug, was.Name, was.Version.Major)
 	c.report.add("SCHEMA_REMOVED", a, "", "it is gone, and whoever reads it stops"+named(readers), "keep it until its readers have moved, and then remove it with a reason in checks").
 		Detail = list(readers)
 }

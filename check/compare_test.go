@@ -68,6 +68,22 @@ func address(m object) object { return field(m, "address")["properties"].(object
 func query0(m object) object {
 	return public(m)["config"].(object)["transformations"].([]any)[0].(object)
 }
+
+func transformation1(m object) object {
+	return public(m)["config"].(object)["transformations"].([]any)[1].(object)
+}
+
+func formats(kind, old string) func(m object) {
+	return func(m object) { fieldsIn(m)["name"] = withFormat(kind, old) }
+}
+
+func withFormat(kind, format string) object {
+	if format == "" {
+		return object{"type": kind}
+	}
+	return object{"type": kind, "format": format}
+}
+
 func consumer0(m object) object { return m["consumerSchemas"].([]any)[0].(object) }
 func copyOf(m object) object {
 	text, _ := json.Marshal(m)
@@ -164,6 +180,15 @@ var crossings = []crossing{
 	{rule: "TYPE_WIDENED", name: "integer to number", change: func(m object) { fieldsIn(m)["tags"] = object{"type": "number"} }, prepare: func(m object) { fieldsIn(m)["tags"] = object{"type": "integer"} }, want: Compatible},
 	{rule: "TYPE_WIDENED", name: "a length limit goes", change: func(m object) { delete(field(m, "name"), "maxLength") }, want: Unless},
 	{rule: "TYPE_WIDENED", name: "int32 to int64", prepare: func(m object) { fieldsIn(m)["name"] = object{"type": "integer", "format": "int32"} }, change: func(m object) { field(m, "name")["format"] = "int64" }, want: Unless},
+	{rule: "TYPE_WIDENED", name: "uint32 to uint64", prepare: formats("integer", "uint32"), change: formats("integer", "uint64"), want: Unless},
+	{rule: "TYPE_WIDENED", name: "uint32 to int64", prepare: formats("integer", "uint32"), change: formats("integer", "int64"), want: Unless},
+	{rule: "TYPE_WIDENED", name: "double to any number", prepare: formats("number", "double"), change: formats("number", ""), want: Unless},
+	{rule: "TYPE_WIDENED", name: "int64 to an integer without a format", prepare: formats("integer", "int64"), change: formats("integer", "")},
+	{rule: "TYPE_NARROWED", name: "uint64 to uint32", prepare: formats("integer", "uint64"), change: formats("integer", "uint32"), want: Review},
+	{rule: "TYPE_NARROWED", name: "any number to double", prepare: formats("number", ""), change: formats("number", "double"), want: Review},
+	{rule: "TYPE_NARROWED", name: "int32 to uint64", prepare: formats("integer", "int32"), change: formats("integer", "uint64")},
+	{rule: "TYPE_CHANGED", name: "int32 to uint64", prepare: formats("integer", "int32"), change: formats("integer", "uint64"), want: Breaking},
+	{rule: "TYPE_CHANGED", name: "a number's format that is not known", prepare: formats("number", "double"), change: formats("number", "money"), want: Breaking},
 	{rule: "TYPE_WIDENED", name: "the length limit is higher", change: func(m object) { field(m, "name")["maxLength"] = 30 }},
 	{rule: "TYPE_WIDENED", name: "number to integer", prepare: func(m object) { fieldsIn(m)["tags"] = object{"type": "number"} }, change: func(m object) { fieldsIn(m)["tags"] = object{"type": "integer"} }},
 
@@ -224,6 +249,22 @@ var crossings = []crossing{
 	{rule: "JSON_SHAPE", name: "a field inside elements inside", change: func(m object) {
 		address(m)["lines"].(object)["items"].(object)["properties"].(object)["more"] = object{"type": "string"}
 	}, want: Compatible},
+	{rule: "JSON_SHAPE", name: "a field inside one of several alternatives is gone", prepare: eitherAddress(nil), change: eitherAddress(func(company object) { delete(company, "name") }), want: Unless},
+	{rule: "JSON_SHAPE", name: "a field inside one of several alternatives is new", prepare: eitherAddress(nil), change: eitherAddress(func(company object) { company["more"] = object{"type": "string"} }), want: Compatible},
+	{rule: "JSON_SHAPE", name: "the alternatives stand in another order", prepare: eitherAddress(nil), change: func(m object) {
+		list := field(m, "address")["anyOf"].([]any)
+		list[0], list[1] = list[1], list[0]
+	}},
+	{rule: "JSON_SHAPE", name: "an alternative refers to what has lost a field", prepare: func(m object) {
+		eitherAddress(nil)(m)
+		public(m)["outputSchema"].(object)["$defs"] = object{"person": field(m, "address")["anyOf"].([]any)[0]}
+		field(m, "address")["anyOf"].([]any)[0] = object{"$ref": "#/$defs/person"}
+	}, change: func(m object) {
+		delete(public(m)["outputSchema"].(object)["$defs"].(object)["person"].(object)["properties"].(object), "first")
+	}, want: Unless},
+	{rule: "JSON_SHAPE", name: "a new alternative", prepare: eitherAddress(nil), change: func(m object) {
+		field(m, "address")["anyOf"] = append(field(m, "address")["anyOf"].([]any), object{"type": "object", "properties": object{"z": object{"type": "string"}}})
+	}, want: Unless},
 	{rule: "JSON_SHAPE", name: "a description inside", change: func(m object) { address(m)["city"].(object)["title"] = "City" }},
 
 	{rule: "ARRAY_ELEMENT", name: "elements of another type", change: func(m object) { field(m, "tags")["items"] = object{"type": "integer"} }, want: Breaking},
@@ -241,6 +282,15 @@ var crossings = []crossing{
 	{rule: "FILTER_WIDENED", name: "conditions in another order", change: func(m object) { replaceSQL(m, "a.id = :id AND a.active", "a.active and a.id=:id") }},
 
 	{rule: "EXPRESSION_CHANGED", name: "a field's expression", change: func(m object) { replaceSQL(m, "a.first_name", "upper(a.first_name)") }, want: Review},
+	{rule: "EXPRESSION_CHANGED", name: "the query of another table's transformation", change: func(m object) {
+		transformation1(m)["sql"] = "SELECT a.id FROM account a WHERE a.owner = :account_id"
+	}, want: Review},
+	{rule: "EXPRESSION_CHANGED", name: "the layout of another table's transformation", change: func(m object) {
+		transformation1(m)["sql"] = "select a.id\nfrom account a where a.id = :account_id"
+	}},
+	{rule: "EXPRESSION_CHANGED", name: "all columns of another table", prepare: func(m object) { replaceSQL(m, "a.note", "b.*") }, change: func(m object) { replaceSQL(m, "b.*", "c.*") }, want: Review},
+	{rule: "EXPRESSION_CHANGED", name: "all columns of the same table", prepare: func(m object) { replaceSQL(m, "a.note", "b.*") }, change: func(m object) { replaceSQL(m, "b.*", "b . *") }},
+	{rule: "EXPRESSION_CHANGED", name: "an expression without a name", prepare: func(m object) { replaceSQL(m, "a.note", "CASE WHEN a.x THEN 1 ELSE 2 END") }, change: func(m object) { replaceSQL(m, "ELSE 2", "ELSE 3") }, want: Review},
 	{rule: "EXPRESSION_CHANGED", name: "another join", change: func(m object) { replaceSQL(m, "FROM account a", "FROM account a JOIN plan p ON p.id = a.plan") }, want: Review},
 	{rule: "EXPRESSION_CHANGED", name: "a set operation", change: func(m object) { replaceSQL(m, "AND a.active", "UNION SELECT 1, '', '', '', ''") }, want: Review},
 	{rule: "EXPRESSION_CHANGED", name: "keys are declared in another way", change: func(m object) { query0(m)["params"] = object{"id": "id"} }, want: Review},
@@ -299,6 +349,21 @@ func rename(old, now string) func(m object) {
 		fieldsIn(m)[now] = fieldsIn(m)[old]
 		delete(fieldsIn(m), old)
 		replaceSQL(m, "AS "+old, "AS "+now)
+	}
+}
+
+// eitherAddress makes address a person or a company, which a consumer uses.
+func eitherAddress(change func(company object)) func(m object) {
+	return func(m object) {
+		usesAddress(m)
+		company := object{"name": object{"type": "string"}, "number": object{"type": "string"}}
+		if change != nil {
+			change(company)
+		}
+		fieldsIn(m)["address"] = object{"anyOf": []any{
+			object{"type": "object", "properties": object{"first": object{"type": "string"}, "last": object{"type": "string"}}},
+			object{"type": "object", "properties": company},
+		}}
 	}
 }
 

@@ -57,7 +57,7 @@ func (d *difference) keyFacts(c *changes) {
 // content compares the queries: same shape, other rows.
 func (d *difference) content() []change {
 	found := compareQueries(d.oldQuery, d.nowQuery, d.common())
-	if len(found) == 0 {
+	if len(found) == 0 && (d.counted == nil || *d.counted == Difference{}) {
 		return nil
 	}
 	if d.counted == nil {

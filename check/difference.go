@@ -254,6 +254,18 @@ func (d *difference) whole() []change {
 	return c.list
 }
 
+// furtherQueries gives the queries of a table's transformations, without the one that content compares.
+func furtherQueries(s manifest.PublicSchema, table string) []string {
+	row := rowIndex(s)
+	var all []string
+	for i, t := range s.Config.Transformations {
+		if i != row && plainTable(t.Table) == table {
+			all = append(all, t.Operation+" "+text(words(t.SQL)))
+		}
+	}
+	return all
+}
+
 // transformations looks for tables that were listened to.
 func (d *difference) transformations() []change {
 	c := &changes{}
@@ -271,6 +283,9 @@ func (d *difference) transformations() []change {
 			is := d.now.Config.Transformations[at]
 			if was.Keys != is.Keys || fmt.Sprint(was.Params) != fmt.Sprint(is.Params) {
 				c.add("EXPRESSION_CHANGED", Review, "which keys a change of table %s affects is declared in another way", was.Table)
+			}
+			if !slices.Equal(furtherQueries(d.old.PublicSchema, name), furtherQueries(d.now.PublicSchema, name)) {
+				c.add("EXPRESSION_CHANGED", Review, "the query of the transformation of table %s differs", was.Table)
 			}
 		case d.nowFacts != nil && d.nowFacts.reads(was.Table):
 			c.add("TRANSFORMATION_REMOVED", Compatible, "the transformation of table %s is gone; proved: the query itself tells what its changes affect", was.Table)

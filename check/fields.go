@@ -73,6 +73,7 @@ func (c *changes) value(old, now *shape) {
 	case now.object && old.object:
 		c.object(old, now)
 	}
+	c.alternatives(old, now)
 	if old.rest != now.rest {
 		c.add("PRECISION", Review, "other limits of its values differ")
 	}
@@ -105,8 +106,27 @@ func (c *changes) kinds(old, now *shape) bool {
 // timeFormats are those of moments and days, in which a reader's value would shift.
 var timeFormats = []string{"date-time", "date", "time", "duration", "local-date-time", "local-time", "timestamp", "unix-time", "timestamp-millis", "timestamp-micros", "epoch"}
 
-// numberFormats have ranks: a higher one holds every value of a lower one.
-var numberFormats = map[string]int{"int8": 1, "int16": 2, "int32": 3, "": 4, "int64": 4, "float": 5, "double": 6}
+// numberFormats have the bits by which they reach down and up: one that reaches as far on both sides holds
+// every value of another. Those with fractions reach beyond all integers.
+var numberFormats = map[string]struct{ down, up int }{
+	"int8": {7, 7}, "int16": {15, 15}, "int32": {31, 31}, "int64": {63, 63},
+	"uint8": {0, 8}, "uint16": {0, 16}, "uint32": {0, 32}, "uint64": {0, 64},
+	"float": {100, 100}, "double": {200, 200}, "": {300, 300},
+}
+
+// knownNumbers reports whether a format's values are numbers of which it is known how far they reach.
+func (s *shape) knownNumbers() bool {
+	_, ok := numberFormats[s.format]
+	return ok && (slices.Equal(s.kinds, []string{"integer"}) || slices.Equal(s.kinds, []string{"number"}))
+}
+
+// holdsFormat reports whether a number's format holds every value of another. An integer without a format
+// is commonly one of 64 bits.
+func (s *shape) holdsFormat(o *shape) bool {
+	wide, narrow := numberFormats[s.format], numberFormats[o.format]
+	plain := s.format == "int64" && o.format == "" && slices.Equal(o.kinds, []string{"integer"})
+	return plain || wide.down >= narrow.down && wide.up >= narrow.up
+}
 
 // format compares formats, and reports whether the difference is one of kind.
 func (c *changes) format(old, now *shape) bool {
@@ -115,19 +135,21 @@ func (c *changes) format(old, now *shape) bool {
 	}
 	oldTime, nowTime := slices.Contains(timeFormats, old.format), slices.Contains(timeFormats, now.format)
 	was, is := strings.TrimSpace(orNone(old.format)+" "+old.zone), strings.TrimSpace(orNone(now.format)+" "+now.zone)
-	number := slices.Equal(old.kinds, []string{"integer"}) || slices.Equal(old.kinds, []string{"number"})
 	switch {
 	case oldTime && nowTime, old.zone != now.zone:
 		c.add("TIMESTAMP", Breaking, "its form of time was %s and is %s", was, is)
-	case number && !oldTime && !nowTime:
-		oldRank, nowRank := numberFormats[old.format], numberFormats[now.format]
+	case old.knownNumbers() && now.knownNumbers():
+		wider, narrower := now.holdsFormat(old), old.holdsFormat(now)
 		switch {
-		case nowRank > oldRank:
+		case wider && narrower:
+			return false
+		case wider:
 			c.add("TYPE_WIDENED", Unless, "its format was %s and is %s", was, is)
-		case nowRank < oldRank:
+		case narrower:
 			c.add("TYPE_NARROWED", Review, "its format was %s and is %s", was, is)
+		default:
+			c.add("TYPE_CHANGED", Breaking, "its format was %s and is %s", was, is)
 		}
-		return nowRank != oldRank
 	case old.format == "":
 		if nowTime {
 			c.add("TYPE_CHANGED", Breaking, "it was %s and is %s", old, now)
@@ -243,6 +265,37 @@ func (c *changes) object(old, now *shape) {
 		if old.fields[name] == nil {
 			c.nested("inside", change{rule: "FIELD_ADDED", verdict: Compatible, text: name + " is new"})
 		}
+	}
+}
+
+// alternatives compares those of a value, each with the one that was written alike, the others in their order.
+func (c *changes) alternatives(old, now *shape) {
+	gone, left := slices.Clone(old.among), slices.Clone(now.among)
+	pair := func(i, j int) {
+		inner := &changes{field: c.field}
+		inner.null(gone[i].shape, left[j].shape)
+		inner.value(gone[i].shape, left[j].shape)
+		for _, d := range inner.list {
+			c.nested("in one of its alternatives", d)
+		}
+		gone, left = slices.Delete(gone, i, i+1), slices.Delete(left, j, j+1)
+	}
+	for i := 0; i < len(gone); {
+		j := slices.IndexFunc(left, func(a alternative) bool { return a.text == gone[i].text })
+		if j < 0 {
+			i++
+			continue
+		}
+		pair(i, j) // alike, but what they refer to may differ
+	}
+	for len(gone) > 0 && len(left) > 0 {
+		pair(0, 0)
+	}
+	for range gone {
+		c.add("JSON_SHAPE", Review, "one of its alternatives is gone")
+	}
+	for range left {
+		c.add("JSON_SHAPE", Unless, "one of its alternatives is new")
 	}
 }
 

@@ -104,7 +104,11 @@ func (m *migration) public(p schema, was, is described) {
 			return o2.Code == r.Code && o2.Table.Name == r.Table.Name && o2.Where == r.Where
 		})
 		if !known {
-			f := m.breaks(a, "", fmt.Sprintf("after the migrations (%s): table %s: %s", refusalRule(r), r.Table, r.Reason), list(readers))
+			reason := r.Reason
+			if r.Table.Name != "" {
+				reason = "table " + r.Table.String() + ": " + reason
+			}
+			f := m.breaks(a, "", fmt.Sprintf("after the migrations (%s): %s", refusalRule(r), reason), list(readers))
 			f.Mend = joinLines(r.Mend, migrationMend)
 		}
 	}

@@ -23,15 +23,17 @@ func plainTable(name string) string {
 
 // rowQuery gives the transformation that a public schema is mainly made of: the first that yields rows.
 func rowQuery(s manifest.PublicSchema) (manifest.Transformation, bool) {
-	for _, t := range s.Config.Transformations {
-		if t.SQL != "" && t.Operation != "delete" {
-			return t, true
-		}
+	if len(s.Config.Transformations) == 0 {
+		return manifest.Transformation{}, false
 	}
-	if len(s.Config.Transformations) > 0 {
-		return s.Config.Transformations[0], true
-	}
-	return manifest.Transformation{}, false
+	return s.Config.Transformations[rowIndex(s)], true
+}
+
+// rowIndex is where the transformation of rowQuery stands.
+func rowIndex(s manifest.PublicSchema) int {
+	return max(0, slices.IndexFunc(s.Config.Transformations, func(t manifest.Transformation) bool {
+		return t.SQL != "" && t.Operation != "delete"
+	}))
 }
 
 // keyOf reads a query's key off its text: the columns that placeholders are compared with.
@@ -95,6 +97,9 @@ func compareQueries(old, now query, fields []string) []change {
 		c.add("EXPRESSION_CHANGED", Review, "it was %s and is %s", was[f], is[f])
 	}
 	c.field = ""
+	if !slices.Equal(old.unnamed, now.unnamed) {
+		c.add("EXPRESSION_CHANGED", Review, "columns to which the query gives no name were %s and are %s", orNone(strings.Join(old.unnamed, ", ")), orNone(strings.Join(now.unnamed, ", ")))
+	}
 	c.filters(old, now)
 	if old.from != now.from {
 		c.add("EXPRESSION_CHANGED", Review, "what the query reads from, or how it groups or orders, differs")

@@ -22,6 +22,7 @@ type shape struct {
 	isEnum bool
 	bounds map[string]*big.Rat
 	rest   string // other keywords, in one form
+	among  []alternative
 
 	items *shape
 	tuple []*shape
@@ -31,6 +32,12 @@ type shape struct {
 	object   bool
 
 	sensitivity string
+}
+
+// An alternative is one of several schemas of a value, with its text.
+type alternative struct {
+	text string
+	*shape
 }
 
 // names gives an object's fields in the order of their names.
@@ -253,20 +260,19 @@ func (r reader) list(docs []any, depth int) []*shape {
 }
 
 // alternatives of which one is null make a value nullable; several others are united, as far as their
-// kinds go, and kept whole beside that.
+// kinds go, and kept beside that.
 func (r reader) alternatives(s *shape, list []any, depth int) {
-	var others []*shape
-	var texts []string
+	var others []alternative
 	for _, d := range list {
 		one := r.shape(d, depth+1)
 		if one.null && len(one.kinds) == 0 && !one.isEnum {
 			s.null = true
 			continue
 		}
-		others, texts = append(others, one), append(texts, encode(d))
+		others = append(others, alternative{encode(d), one})
 	}
 	if len(others) == 1 {
-		s.join(others[0])
+		s.join(others[0].shape)
 		return
 	}
 	allEnums := true
@@ -281,8 +287,7 @@ func (r reader) alternatives(s *shape, list []any, depth int) {
 		}
 		return
 	}
-	slices.Sort(texts)
-	s.rest += "any of " + strings.Join(texts, " | ")
+	s.among = append(s.among, others...)
 }
 
 // join adds what another schema says of the same value.
@@ -309,6 +314,7 @@ func (s *shape) join(o *shape) {
 		s.tuple = o.tuple
 	}
 	s.rest += o.rest
+	s.among = append(s.among, o.among...)
 }
 
 // encode writes a value in one form; the encoder sorts the names of fields.

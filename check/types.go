@@ -28,7 +28,7 @@ var typeFamilies = map[string]sqlType{
 	"bigint": {family: "integer", rank: 6}, "int8": {family: "integer", rank: 6},
 	"numeric": {family: "numeric"}, "decimal": {family: "numeric"},
 	"real": {family: "float", rank: 1}, "float": {family: "float", rank: 1}, "float4": {family: "float", rank: 1}, "double precision": {family: "float", rank: 2}, "double": {family: "float", rank: 2},
-	"character varying": {family: "text"}, "varchar": {family: "text"}, "text": {family: "text"}, "longtext": {family: "text"}, "mediumtext": {family: "text"}, "tinytext": {family: "text"},
+	"character varying": {family: "text"}, "varchar": {family: "text"}, "text": {family: "text"}, "longtext": {family: "text", rank: 2}, "mediumtext": {family: "text", rank: 1}, "tinytext": {family: "text"},
 	"citext": {family: "citext"}, "character": {family: "character"}, "char": {family: "character"}, "pg_catalog.bpchar": {family: "text"}, "bpchar": {family: "text"},
 	"date": {family: "date"}, "time": {family: "time"}, "timestamp": {family: "timestamp"}, "datetime": {family: "timestamp"}, "interval": {family: "interval"},
 	"json": {family: "json", rank: 2}, "jsonb": {family: "json", rank: 1}, "boolean": {family: "boolean"}, "bool": {family: "boolean"},

@@ -131,12 +131,13 @@ func text(ws []word) string {
 
 // A query is a SELECT split at its own commas and keywords.
 type query struct {
-	all    string // the whole, in one form
-	items  []item
-	from   string   // what follows the list, without the conditions
-	where  []string // the conditions that AND joins, at the outermost level
-	star   bool     // some item is *, so that the list does not name all columns
-	parted bool     // it could be split: one SELECT, no set operation at its outermost level
+	all     string // the whole, in one form
+	items   []item
+	unnamed []string // the items that have no name, and those that are *
+	from    string   // what follows the list, without the conditions
+	where   []string // the conditions that AND joins, at the outermost level
+	star    bool     // some item is *, so that the list does not name all columns
+	parted  bool     // it could be split: one SELECT, no set operation at its outermost level
 }
 
 // An item is one column of a SELECT's list.
@@ -198,12 +199,16 @@ func (q *query) list(ws []word) {
 		switch {
 		case last == "*":
 			q.star = true
+			q.unnamed = append(q.unnamed, text(part))
 		case n > 2 && part[n-2].text == "as" && part[n-2].depth == part[0].depth:
 			q.items = append(q.items, item{unquoted(last), text(part[:n-2])})
 		case n > 1 && isName(last) && !slices.Contains([]string{".", "::", "end"}, part[n-2].text) && last != "end" && endsValue(part[n-2].text):
 			q.items = append(q.items, item{unquoted(last), text(part[:n-1])}) // an alias without AS
 		default:
 			q.items = append(q.items, item{nameOf(part), text(part)})
+			if nameOf(part) == "" {
+				q.unnamed = append(q.unnamed, text(part))
+			}
 		}
 	}
 }

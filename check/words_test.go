@@ -130,6 +130,8 @@ func TestTypesAreComparedFromTheReadersSide(t *testing.T) {
 		{"integer[]", "integer", "ARRAY_ELEMENT"},
 		{"jsonb", "json", "TYPE_WIDENED"},
 		{"real", "double precision", "TYPE_WIDENED"},
+		{"longtext", "mediumtext", "TYPE_NARROWED"},
+		{"text", "mediumtext", "TYPE_WIDENED"},
 		{"integer", "text", "TYPE_CHANGED"},
 		{"public.mood", "public.other", "TYPE_CHANGED"},
 		{"uuid", "uuid", ""},
@@ -155,6 +157,9 @@ func TestTypesAreComparedFromTheReadersSide(t *testing.T) {
 		{"tinytext", "varchar(500)", false},
 		{"tinytext", "text", false},
 		{"tinytext", "varchar(255)", true},
+		{"text", "longtext", false},
+		{"mediumtext", "longtext", false},
+		{"longtext", "text", true},
 	} {
 		if got := takes(c.column, c.value); got != c.want {
 			t.Errorf("a column of %s takes %s: got %t", c.column, c.value, got)

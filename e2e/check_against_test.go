@@ -248,6 +248,61 @@ func TestCheckAgainstAGitRefKnowsWhatNamesMeantBefore(t *testing.T) {
 	}
 }
 
+func TestCheckAgainstAGitRefFollowsTheWorkspacesOfThen(t *testing.T) {
+	const file = "rejot-manifest.json"
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, dir string, root, shop object)
+		want   int // SCHEMA_REMOVED
+		at     string
+	}{
+		{"a workspace is taken out", func(t *testing.T, dir string, root, _ object) {
+			root["workspaces"] = []any{}
+			saveManifest(t, filepath.Join(dir, file), root)
+		}, 1, file},
+		{"a workspace's folder is gone", func(t *testing.T, dir string, root, _ object) {
+			root["workspaces"] = []any{}
+			saveManifest(t, filepath.Join(dir, file), root)
+			if err := os.RemoveAll(filepath.Join(dir, "shop")); err != nil {
+				t.Fatal(err)
+			}
+		}, 1, file},
+		{"a workspace has another slug", func(t *testing.T, dir string, _, shop object) {
+			shop["slug"] = "store"
+			shop["consumerSchemas"] = []object{}
+			saveManifest(t, filepath.Join(dir, "shop", file), shop)
+		}, 1, filepath.Join("shop", file)},
+		{"a workspace has moved", func(t *testing.T, dir string, root, _ object) {
+			if err := os.Rename(filepath.Join(dir, "shop"), filepath.Join(dir, "store")); err != nil {
+				t.Fatal(err)
+			}
+			root["workspaces"] = []any{"store/" + file}
+			saveManifest(t, filepath.Join(dir, file), root)
+		}, 0, ""},
+		{"nothing is changed", func(*testing.T, string, object, object) {}, 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			shop := offlineState(0)
+			shop["slug"] = "shop"
+			shop["consumerSchemas"] = []object{}
+			root := object{"slug": "root", "manifestVersion": 0, "workspaces": []any{"shop/" + file}}
+			dir, path := committed(t, root)
+			if err := os.Mkdir(filepath.Join(dir, "shop"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			saveManifest(t, filepath.Join(dir, "shop", file), shop)
+			runGit(t, dir, "add", ".")
+			runGit(t, dir, "commit", "-q", "-m", "second")
+			c.change(t, dir, root, shop)
+			list, _ := runCheck(t, dir, "--against", "main", filepath.Base(path))
+			got := find(list, "SCHEMA_REMOVED")
+			if len(got) != c.want || c.want > 0 && got[0].Place.File != c.at {
+				t.Errorf("got %v, want %d\n%s", got, c.want, rulesOf(list))
+			}
+		})
+	}
+}
+
 // withProgram gives an environment in which rejot is the program under test.
 func withProgram(t *testing.T) []string {
 	t.Helper()

@@ -189,8 +189,13 @@ func TestCheckMigrationsRunsWhatIsPending(t *testing.T) {
 	})
 	t.Run("a command that fails", func(t *testing.T) {
 		list, code := runCheck(t, "", "--migrations", `exit 7`, "--throwaway", throwawayURL(copied), "--data-store", "source", path)
-		if len(find(list, "MIGRATION_BREAKS")) != 1 || code != 1 {
-			t.Errorf("exit code %d\n%s", code, rulesOf(list))
+		if got := find(list, "MIGRATION_BREAKS"); len(got) != 1 || code != 1 || got[0].Place.File != path {
+			t.Errorf("exit code %d, got %v\n%s", code, got, rulesOf(list))
+		}
+	})
+	t.Run("a folder that is not there", func(t *testing.T) {
+		if _, code := runCheck(t, "", "--migrations", files+"x", "--throwaway", throwawayURL(copied), "--data-store", "source", path); code != 2 {
+			t.Errorf("exit code %d, want 2", code)
 		}
 	})
 	t.Run("a database with tables is nobody's throwaway", func(t *testing.T) {

@@ -72,6 +72,11 @@ func (a *app) check(ctx context.Context, o checkOptions) error {
 		err := rejot.Errorf(rejot.Invalid, "--migrations and --throwaway come together")
 		return rejot.WithMend(err, "rejot check --migrations FOLDER --throwaway postgresql://user@localhost:5432/an_empty_database")
 	}
+	if o.migrations != "" {
+		if err := checkMigrationsFlag(o.migrations); err != nil {
+			return err
+		}
+	}
 	manifests, problems, err := manifest.Inspect(o.manifests...)
 	if err != nil {
 		return err
@@ -117,7 +122,7 @@ func (a *app) checkMore(ctx context.Context, o checkOptions, manifests []*manife
 		if err != nil {
 			return err
 		}
-		options.History = history
+		options.History, options.Whole = history, history != nil // a git ref has the manifests of then
 		found, err := check.Compare(ctx, old, manifests, options)
 		report.Findings = append(report.Findings, found.Findings...)
 		if err != nil {

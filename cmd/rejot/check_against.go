@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,46 +101,81 @@ func isGitRef(ctx context.Context, dir, ref string) bool {
 	return err == nil
 }
 
-// atRef reads each manifest as it was at a ref. One that was not there is new.
+// A pastFile is a manifest's file at a ref. Its folder may be gone, so git runs in that of a manifest of today.
+type pastFile struct{ dir, path string }
+
+// atRef reads the manifests as they were at a ref: those of today, and those that they named as workspaces then.
+// One that was not there is new.
 func (a *app) atRef(ctx context.Context, ref string, now []*manifest.Manifest) ([]*manifest.Manifest, check.History, error) {
+	var files []pastFile
+	for _, m := range now {
+		files = append(files, pastFile{filepath.Dir(m.File()), filepath.Clean(m.File())})
+	}
 	var old []*manifest.Manifest
 	var errs []error
 	past := check.Past{}
-	for _, m := range now {
-		dir, base := filepath.Dir(m.File()), filepath.Base(m.File())
-		if _, err := git(ctx, dir, "cat-file", "-e", ref+":./"+base); err != nil {
-			a.note("%s was not there at %s, so everything in it is new", m.File(), ref)
+	seen := map[string]bool{}
+	for len(files) > 0 {
+		f := files[0]
+		if files = files[1:]; seen[f.path] {
 			continue
 		}
-		data, err := git(ctx, dir, "show", ref+":./"+base)
-		if err != nil {
-			errs = append(errs, rejot.Errorf(rejot.NotFound, "%s at %s: %w", m.File(), ref, err))
-			continue
-		}
-		was, err := manifest.Parse(ref+":"+m.File(), data)
+		seen[f.path] = true
+		was, err := a.fileAtRef(ctx, ref, f, past)
 		if err != nil {
 			errs = append(errs, err)
+		}
+		if was == nil {
 			continue
 		}
 		old = append(old, was)
-		a.pastOf(ctx, dir, base, ref, past)
+		for _, w := range was.Workspaces {
+			files = append(files, pastFile{f.dir, filepath.Join(filepath.Dir(f.path), filepath.FromSlash(w))})
+		}
+	}
+	for _, m := range now {
+		if !slices.ContainsFunc(old, func(o *manifest.Manifest) bool { return o.Slug == m.Slug }) {
+			a.note("manifest %s (%s) was not there at %s, so everything in it is new", m.Slug, m.File(), ref)
+		}
 	}
 	return old, past.Fields, errors.Join(errs...)
 }
 
+// fileAtRef reads one manifest, and its former versions; nil where it was not there.
+func (a *app) fileAtRef(ctx context.Context, ref string, f pastFile, past check.Past) (*manifest.Manifest, error) {
+	name, err := filepath.Rel(f.dir, f.path)
+	if err != nil {
+		return nil, nil //nolint:nilerr // it leads nowhere
+	}
+	name = "./" + filepath.ToSlash(name)
+	if _, err := git(ctx, f.dir, "cat-file", "-e", ref+":"+name); err != nil {
+		return nil, ctx.Err()
+	}
+	data, err := git(ctx, f.dir, "show", ref+":"+name)
+	if err != nil {
+		return nil, rejot.Errorf(rejot.NotFound, "%s at %s: %w", f.path, ref, err)
+	}
+	was, err := manifest.Parse(ref+":"+f.path, data)
+	if err != nil {
+		return nil, err
+	}
+	a.pastOf(ctx, f.dir, name, ref, past)
+	return was, nil
+}
+
 // pastOf reads the former versions of a manifest for the names that fields had. What cannot be read any more
 // tells nothing.
-func (a *app) pastOf(ctx context.Context, dir, base, ref string, past check.Past) {
-	out, err := git(ctx, dir, "log", fmt.Sprintf("--max-count=%d", versionsLookedAt), "--format=%H", ref, "--", "./"+base)
+func (a *app) pastOf(ctx context.Context, dir, name, ref string, past check.Past) {
+	out, err := git(ctx, dir, "log", fmt.Sprintf("--max-count=%d", versionsLookedAt), "--format=%H", ref, "--", name)
 	if err != nil {
 		return
 	}
 	for _, commit := range strings.Fields(string(out)) {
-		data, err := git(ctx, dir, "show", commit+":./"+base)
+		data, err := git(ctx, dir, "show", commit+":"+name)
 		if err != nil {
 			continue
 		}
-		if m, err := manifest.Parse(base, data); err == nil {
+		if m, err := manifest.Parse(name, data); err == nil {
 			past.Add(m)
 		}
 	}

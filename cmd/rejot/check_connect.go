@@ -112,7 +112,7 @@ func (d *databases) openDestination(ctx context.Context, c contract.Connection) 
 			defer cancel()
 			return catalog.Close(ctx)
 		})
-		return &checkPostgres{catalog: catalog, own: catalog.Own(ctx)}, nil
+		return newCheckPostgres(ctx, catalog)
 	case "mysql":
 		db, err := openCheckMySQL(ctx, c)
 		if err != nil {
@@ -219,6 +219,14 @@ func ways(plan *derive.Plan, d *postgres.Described) []check.Way {
 type checkPostgres struct {
 	catalog *postgres.Catalog
 	own     error // why ReJot's own tables cannot be there
+}
+
+func newCheckPostgres(ctx context.Context, catalog *postgres.Catalog) (check.Destination, error) {
+	own := catalog.Own(ctx)
+	if own != nil && rejot.CodeOf(own) != rejot.Denied {
+		return nil, own // nothing was refused: the database could not be asked
+	}
+	return &checkPostgres{catalog: catalog, own: own}, nil
 }
 
 // remembered asks a destination about each consumer schema once: many changes may have to be proved by it.

@@ -3,10 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -72,7 +74,7 @@ func (a *app) checkMigrations(ctx context.Context, o checkOptions, manifests []*
 	if err != nil {
 		return stopped(err)
 	}
-	failed, err := a.migrate(ctx, o, conn, db, manifests[0].Slug)
+	failed, err := a.migrate(ctx, o, conn, db, manifests[0])
 	if err != nil {
 		return stopped(err)
 	}
@@ -170,9 +172,8 @@ func takeSnapshot(ctx context.Context, manifests []*manifest.Manifest, slug stri
 }
 
 // migrate runs the pending migrations in the throwaway database. A migration that fails is a report.
-func (a *app) migrate(ctx context.Context, o checkOptions, conn contract.Connection, db throwaway, owner string) (*check.Report, error) {
-	info, err := os.Stat(o.migrations)
-	if err != nil || !info.IsDir() {
+func (a *app) migrate(ctx context.Context, o checkOptions, conn contract.Connection, db throwaway, owner *manifest.Manifest) (*check.Report, error) {
+	if !isFolder(o.migrations) {
 		return a.runMigrations(ctx, o.migrations, conn, owner)
 	}
 	files, err := a.pending(ctx, o, db)
@@ -193,10 +194,32 @@ func (a *app) migrate(ctx context.Context, o checkOptions, conn contract.Connect
 		case rejot.CodeOf(err) == rejot.Transient:
 			return nil, err
 		case err != nil:
-			return check.MigrationFails(filepath.ToSlash(file), err.Error(), owner), nil
+			return check.MigrationFails(filepath.ToSlash(file), err.Error(), owner.Slug), nil
 		}
 	}
 	return nil, nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// checkMigrationsFlag tells a mistyped path from a command, before it is run as one.
+func checkMigrationsFlag(what string) error {
+	if isFolder(what) {
+		return nil
+	}
+	info, err := os.Stat(what)
+	isSQL := err == nil && info.Mode().IsRegular() && strings.HasSuffix(strings.ToLower(what), ".sql")
+	if !isSQL && strings.ContainsAny(what, " \t\n;|&<>()$`'\"*?~={}!") {
+		return nil // the shell reads it
+	}
+	if _, err := exec.LookPath(what); err == nil && !isSQL {
+		return nil
+	}
+	err = rejot.Errorf(rejot.Invalid, "--migrations %s is neither a folder nor a command that is found here", what)
+	return rejot.WithMend(err, "name the folder of the .sql files, or a command, like --migrations 'psql \"$DATABASE_URL\" -f FILE'")
 }
 
 // execApart runs statements one by one: some, like CREATE INDEX CONCURRENTLY, may not stand beside others.
@@ -210,20 +233,28 @@ func execApart(ctx context.Context, db throwaway, text string) error {
 }
 
 // runMigrations runs a command that migrates the database of DATABASE_URL.
-func (a *app) runMigrations(ctx context.Context, command string, conn contract.Connection, owner string) (*check.Report, error) {
-	scheme := map[string]string{"postgres": "postgresql", "mysql": "mysql"}[conn.Type]
-	place := url.URL{Scheme: scheme, User: url.UserPassword(conn.User, conn.Password.Reveal()), Host: conn.Host + ":" + strconv.Itoa(conn.Port), Path: "/" + conn.Database}
+func (a *app) runMigrations(ctx context.Context, command string, conn contract.Connection, owner *manifest.Manifest) (*check.Report, error) {
 	cmd := exec.CommandContext(ctx, "sh", "-c", command) //nolint:gosec // the command is what the user asks to run
-	cmd.Env = append(os.Environ(), "DATABASE_URL="+place.String(), "PGHOST="+conn.Host, "PGPORT="+strconv.Itoa(conn.Port), "PGUSER="+conn.User,
+	cmd.Env = append(os.Environ(), "DATABASE_URL="+databaseURL(conn), "PGHOST="+conn.Host, "PGPORT="+strconv.Itoa(conn.Port), "PGUSER="+conn.User,
 		"PGPASSWORD="+conn.Password.Reveal(), "PGDATABASE="+conn.Database)
 	cmd.Stdout, cmd.Stderr = a.stderr, a.stderr
 	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
+		switch {
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
 			return nil, rejot.Errorf(rejot.Transient, "the migrations have not ended within %s", migrateWithin)
+		case ctx.Err() != nil:
+			return nil, rejot.Errorf(rejot.Transient, "the migrations were interrupted")
 		}
-		return check.MigrationFails("", "the command ended with "+err.Error(), owner), nil
+		return check.MigrationFails(owner.File(), "the command ended with "+err.Error(), owner.Slug), nil
 	}
 	return nil, nil
+}
+
+// databaseURL is a connection as migration tools read it.
+func databaseURL(conn contract.Connection) string {
+	scheme := map[string]string{"postgres": "postgresql", "mysql": "mysql"}[conn.Type]
+	place := url.URL{Scheme: scheme, User: url.UserPassword(conn.User, conn.Password.Reveal()), Host: net.JoinHostPort(conn.Host, strconv.Itoa(conn.Port)), Path: "/" + conn.Database}
+	return place.String()
 }
 
 // down begins the part of a file that takes a migration back; goose, dbmate and sql-migrate write it so.

@@ -1,9 +1,72 @@
 package main
 
 import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
+
+	"rejot.dev/rejot"
+	"rejot.dev/rejot/contract"
+	"rejot.dev/rejot/manifest"
 )
+
+func TestAMistypedPathIsNotRunAsACommand(t *testing.T) {
+	dir := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"one.sql": 0o600, "run.sql": 0o700, "migrate": 0o700, "a b.sql": 0o600} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name, what string
+		wrong      bool
+	}{
+		{"a folder", dir, false},
+		{"a program by its path", filepath.Join(dir, "migrate"), false},
+		{"a program by its name", "sh", false},
+		{"a command with arguments", "nothing-here deploy", false},
+		{"a command with a variable", "$MIGRATE", false},
+		{"a folder that is not there", filepath.Join(dir, "migratoins"), true},
+		{"a name that nothing has", "migratoins", true},
+		{"one file", filepath.Join(dir, "one.sql"), true},
+		{"one file that may be run", filepath.Join(dir, "run.sql"), true},
+		{"one file with a blank", filepath.Join(dir, "a b.sql"), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := checkMigrationsFlag(c.what)
+			if (err != nil) != c.wrong || err != nil && (exitCode(err) != exitWrong || rejot.MendOf(err) == "") {
+				t.Errorf("%s: %v", c.what, err)
+			}
+		})
+	}
+}
+
+func TestInterruptedMigrationsAreNotSaidToBeSlow(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, cancelLate := context.WithDeadline(t.Context(), time.Now())
+	defer cancelLate()
+	for want, ctx := range map[string]context.Context{"interrupted": ended, "within 15m": late} {
+		_, err := (&app{stderr: io.Discard}).runMigrations(ctx, "true", contract.Connection{Type: "postgres"}, &manifest.Manifest{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestMigrationCommandGetsTheAddressAsAURL(t *testing.T) {
+	for host, want := range map[string]string{"db.example": "postgresql://u:p%40@db.example:5432/d", "::1": "postgresql://u:p%40@[::1]:5432/d"} {
+		conn := contract.Connection{Type: "postgres", Host: host, Port: 5432, User: "u", Password: contract.NewSecret("p@"), Database: "d"}
+		if got := databaseURL(conn); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
 
 func TestMigrationsAreRunInTheOrderOfTheirNumbers(t *testing.T) {
 	files := []string{
