@@ -89,14 +89,17 @@ func (d *Destination) cursors(ctx context.Context) ([]rejot.Cursor, error) {
 		d.soft = d.lazy != nil
 		ready <- answer{cs, err}
 	}
+	late := func() error {
+		return rejot.Errorf(rejot.Transient, "destination %s is busy and did not tell its cursors: %w", d.Name, ctx.Err())
+	}
 	select {
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, late()
 	case d.calls <- call:
 	}
 	select {
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, late()
 	case a := <-ready:
 		return a.cursors, a.err
 	}

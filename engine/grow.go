@@ -14,16 +14,21 @@ import (
 // A batch that reaches far grows while it is on its way: the keys that the log has brought so far are evaluated, in the
 // batch's snapshot, and applied, while the log is read on to the snapshot. It stays one transaction at the destination. How
 // far it reaches is known only at its end, so its position says no more of the log than the one before; a batch that may
-// be empty follows at once and says it. Killed between the two, the keys are found and evaluated again.
+// be empty follows at once, does not grow, and says it. Killed between the two, the keys are found and evaluated again.
 
 // growing is how many tuples are worth it.
 const growing = 5_000
 
-// errTruncated ends a batch whose rows would be removed after they were written.
-var errTruncated = errors.New("a table was truncated while a batch grew")
+// errGivenUp ends a batch that must not be what it has grown to. Its keys are owed.
+var errGivenUp = errors.New("a batch that grew was given up")
 
-// enoughToGrow is growing, or what a test forces.
-func enoughToGrow() int {
+// enoughToGrow is growing, or what a test forces; 0 where a destination would keep another source waiting meanwhile.
+func (p *Producer) enoughToGrow() int {
+	for _, c := range p.consumers {
+		if len(c.dest.producers) > 1 {
+			return 0
+		}
+	}
 	if n, err := strconv.Atoi(failpoint.Setting("grow")); err == nil {
 		return n
 	}
@@ -40,10 +45,13 @@ func (s *session) grow(ctx context.Context, snap rejot.Snapshot, b *shared, jobs
 			return err
 		}
 		more = part.More
-		if len(jobs) > 0 && part.Keys.Truncated() {
+		switch {
+		case len(jobs) > 0 && part.Keys.Truncated(): // rows that are written already would be removed
 			s.enough = 0 // whatever is truncated in the next batch is known before it is evaluated
-			err = errTruncated
-		} else {
+			err = errGivenUp
+		case s.lacks(want):
+			err = errGivenUp
+		default:
 			err = errors.Join(failpoint.Hit("grow.after"), s.run(ctx, e, publish.Work{Keys: part.Keys, Want: want, Brief: true}))
 		}
 		if err := errors.Join(err, s.grown(b, jobs, part)); err != nil {
@@ -58,6 +66,17 @@ func (s *session) grow(ctx context.Context, snap rejot.Snapshot, b *shared, jobs
 		}
 	}
 	return nil
+}
+
+// lacks reports whether the log has said too little of a view that is evaluated.
+func (s *session) lacks(want func(view int) bool) bool {
+	broken, _ := s.pending.Broken()
+	for view := range broken {
+		if want(view) {
+			return true
+		}
+	}
+	return false
 }
 
 // grown adds a part to the batch's keys, and to what is owed to those who do not take part in it or no longer.
@@ -77,5 +96,9 @@ func (s *session) grown(b *shared, jobs []*job, brought *publish.Cut) error {
 			err = errors.Join(err, s.owe(c, brought))
 		}
 	}
-	return errors.Join(err, brought.Close())
+	err = errors.Join(err, brought.Close())
+	if err != nil && p.fatal == nil {
+		p.fatal = err // a key may be nowhere now: nothing is confirmed any more
+	}
+	return err
 }

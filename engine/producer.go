@@ -181,6 +181,7 @@ type session struct {
 	old      map[*consumer][]*contract.View // by the SQL that their rows are of
 	cutting  sync.Mutex                     // a snapshot that is cut at is opened and cut under it, so that cuts are in the snapshots' order
 	enough   int                            // so many tuples of a batch are evaluated before the log is read to its end; 0: none are
+	grew     bool                           // the last batch did
 	hidden   time.Time                      // since when a committed transaction is not visible
 	again    time.Time                      // not before then is it looked for again
 }
@@ -249,10 +250,11 @@ func (p *Producer) begin(ctx context.Context) (*session, rejot.Position, error) 
 	p.undone = false
 	p.mu.Unlock()
 	if err := p.readCursors(ctx); err != nil {
+		p.views = nil // who knows when the next try will be
 		return nil, rejot.Position{}, err
 	}
 	s := &session{
-		producer: p, ctx: ctx, broken: map[*contract.PublicSchema]error{}, old: map[*consumer][]*contract.View{}, enough: enoughToGrow(),
+		producer: p, ctx: ctx, broken: map[*contract.PublicSchema]error{}, old: map[*consumer][]*contract.View{}, enough: p.enoughToGrow(),
 	}
 	views, asOf, err := s.resolve(ctx)
 	if err != nil {

@@ -133,3 +133,71 @@ func TestANewConsumersFirstCommitIsWaitedFor(t *testing.T) {
 	equal(t, from, ends[1], e)
 	stop()
 }
+
+// TestConsumersOfADestinationMoveTogetherWhileABatchGrows has the log bring much for one consumer, and then a transaction for two
+// whose tables are bound by a foreign key.
+func TestConsumersOfADestinationMoveTogetherWhileABatchGrows(t *testing.T) {
+	from, to := dbtest.Postgres(t).NewDatabase(t), dbtest.Postgres(t).NewDatabase(t)
+	from.Exec(t, `CREATE TABLE customer (id int PRIMARY KEY, name text)`, `CREATE TABLE item (id int PRIMARY KEY, name text, customer int REFERENCES customer)`,
+		`INSERT INTO customer VALUES (1, 'one')`, `INSERT INTO item SELECT i, 'x', 1 FROM generate_series(1, 20000) i`)
+	to.Exec(t, `CREATE TABLE customer (id int PRIMARY KEY, name text)`, `CREATE TABLE item (id int PRIMARY KEY, name text, customer int REFERENCES customer)`)
+	log := slog.New(slog.DiscardHandler)
+	open := func() *engine.Engine {
+		src, err := pglog.Open(t.Context(), pglog.Config{Store: contract.DataStore{Connection: connectionOf(from), SlotName: "slot_" + from.Name, PublicationName: "p"}, Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = src.Close() })
+		var consumers []*contract.Consumer
+		for name, columns := range map[string]string{"customer": ":id, :name", "item": ":id, :name, :customer"} {
+			consumers = append(consumers, &contract.Consumer{
+				Manifest: "m", Name: name, SourceManifest: "m", Schema: name, Major: 1, Destination: "to", DeleteSQL: `DELETE FROM ` + name + ` WHERE id = :id`,
+				SQL: `INSERT INTO ` + name + ` VALUES (` + columns + `) ON CONFLICT (id) DO UPDATE SET name = :name`,
+			})
+		}
+		end, err := pgapply.Open(t.Context(), pgapply.Config{Connection: connectionOf(to), Consumers: consumers, Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = end.Close() })
+		e := &engine.Engine{
+			Producers:    []*engine.Producer{engine.NewProducer("from", source{src}, spill.NewPool(t.TempDir(), 1<<20), log)},
+			Destinations: []*engine.Destination{engine.NewDestination("to", end, log)},
+		}
+		for _, c := range consumers {
+			e.Producers[0].Add(c, &contract.PublicSchema{
+				Ref: rejot.Ref{Manifest: "m", Name: c.Name, Major: 1}, Source: "from",
+				Transformations: []contract.Transformation{{Operations: []string{"insert"}, Table: c.Name, SQL: `SELECT * FROM ` + c.Name + ` WHERE id = :id`}},
+			}, e.Destinations[0])
+		}
+		return e
+	}
+	e := open()
+	stop := running(t, e)
+	equal(t, from, to, e)
+	dbtest.Eventually(t, 60*time.Second, func() (bool, string) {
+		for _, s := range e.Status() {
+			if !s.Backfill.Done {
+				return false, fmt.Sprintf("%+v", s)
+			}
+		}
+		return true, ""
+	})
+	stop()
+	for round := range 4 {
+		from.Exec(t, `UPDATE item SET name = name || 'y'`, fmt.Sprintf(`BEGIN; INSERT INTO customer VALUES (%[1]d, 'new'); INSERT INTO item VALUES (%[1]d, 'new', %[1]d); COMMIT`, 100000+round))
+		e = open()
+		stop = running(t, e)
+		dbtest.Eventually(t, 60*time.Second, func() (bool, string) {
+			for _, s := range e.Status() {
+				if s.Err != nil {
+					t.Fatal(s.Err)
+				}
+			}
+			n := to.Query(t, `SELECT count(*) FROM item WHERE name LIKE 'new%'`)[0][0]
+			return n == fmt.Sprint(round+1), n + " of the new rows are there"
+		})
+		equal(t, from, to, e)
+		stop()
+	}
+}

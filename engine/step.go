@@ -163,7 +163,7 @@ func (s *session) untilDue(now time.Time) time.Duration {
 		if c.state == Retrying && !c.retryAt.IsZero() && c.known && c.jobs == 0 { // else it is waited for, not for a time
 			until(c.retryAt)
 		}
-		if c.next.Position.Horizon.Less(reached) && c.ready(now) {
+		if c.jobs == 0 && c.next.Position.Horizon.Less(reached) && c.ready(now) {
 			until(c.moved.Add(idleTime))
 		}
 	}
@@ -250,10 +250,15 @@ func (s *session) cut(ctx context.Context) (rejot.Snapshot, *publish.Cut, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	cut, err := s.pending.Cut(ctx, snap, s.enough)
+	enough := s.enough
+	if s.grew { // the batch after one that has grown says how far both reach
+		enough = 0
+	}
+	cut, err := s.pending.Cut(ctx, snap, enough)
 	if err != nil {
 		return nil, nil, errors.Join(err, snap.Close())
 	}
+	s.grew = cut.More
 	return publish.Answered(snap, asks), cut, nil
 }
 
@@ -292,7 +297,7 @@ func (s *session) prepare(ctx context.Context, snap rejot.Snapshot, cut *publish
 	jobs := map[*Destination]*job{}
 	for _, c := range p.consumers {
 		fill := backfills[c]
-		if !slices.Contains(pl.ready, c) || s.broken[c.schema] != nil || !c.known || !s.hasWork(c, cut, fill, now) {
+		if !slices.Contains(pl.ready, c) || s.broken[c.schema] != nil || !c.known || !cut.More && !s.hasWork(c, cut, fill, now) { // what a later part brings nobody knows yet
 			if err := s.owe(c, cut); err != nil {
 				return nil, nil, err
 			}
@@ -436,7 +441,7 @@ func (s *session) evaluate(ctx context.Context, snap rejot.Snapshot, b *shared, 
 	switch {
 	case errors.As(err, &view):
 		s.breakSchema(s.pub.Views()[view.View].Schema, err)
-	case errors.Is(err, errTruncated):
+	case errors.Is(err, errGivenUp):
 	default:
 		return err
 	}

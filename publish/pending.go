@@ -292,7 +292,8 @@ func (p *Pending) Abort(tx, sub rejot.TxID) error {
 	if len(subs) == 0 {
 		delete(p.open, tx)
 	}
-	if tx == sub {
+	if tx == sub && p.unlike[tx] { // the form may be that of others which have committed, and is known from here on
+		p.changed = p.changed || p.asOf.Less(p.reached)
 		delete(p.unlike, tx)
 	}
 	return nil
