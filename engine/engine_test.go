@@ -86,35 +86,82 @@ func pipelineOf(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan, b
 // pipelineOver is a pipeline whose source is wrapped.
 func pipelineOver(t *testing.T, from, to *dbtest.Database, plan *failpoint.Plan, query string, wrap func(engine.Source) engine.Source) *engine.Engine {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	src, err := pglog.Open(t.Context(), pglog.Config{Store: contract.DataStore{Connection: connectionOf(from), SlotName: "slot_" + from.Name, PublicationName: "p"}, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	schema := &contract.PublicSchema{
-		Ref: rejot.Ref{Manifest: "m", Name: "item", Major: 1}, Source: "from",
-		Transformations: []contract.Transformation{{Operations: []string{"insert"}, Table: "item", SQL: query}},
-	}
-	consumer := &contract.Consumer{
-		Manifest: "m", Name: "c", SourceManifest: "m", Schema: "item", Major: 1, Destination: "to",
+	return setup{
+		from: from, to: map[string]*dbtest.Database{"to": to}, queries: map[string]string{"item": query}, consumers: []*contract.Consumer{itemConsumer("c", "to")},
+		source:  func(s source) engine.Source { return wrap(confirming{s, t, to}) },
+		applier: func(_ string, a rejot.Applier) rejot.Applier { return failpoint.Applier(a, plan) },
+	}.open(t)
+}
+
+// itemConsumer writes the rows of itemQuery.
+func itemConsumer(name, destination string) *contract.Consumer {
+	return &contract.Consumer{
+		Manifest: "m", Name: name, SourceManifest: "m", Schema: "item", Major: 1, Destination: destination,
 		SQL: `INSERT INTO item VALUES (:id, :name) ON CONFLICT (id) DO UPDATE SET name = :name`, DeleteSQL: `DELETE FROM item WHERE id = :id`,
 	}
-	end, err := pgapply.Open(t.Context(), pgapply.Config{Connection: connectionOf(to), Consumers: []*contract.Consumer{consumer}, Log: log})
+}
+
+// A setup is what an engine of one source is made of.
+type setup struct {
+	from      *dbtest.Database
+	to        map[string]*dbtest.Database // by the destination's name
+	queries   map[string]string           // by their table, which is the public schema's name
+	consumers []*contract.Consumer
+	source    func(source) engine.Source                              // wraps it
+	applier   func(destination string, a rejot.Applier) rejot.Applier // wraps it; nil: it stays as it is
+	memory    int64                                                   // beyond which keys and events are spilled
+}
+
+func (s setup) open(t *testing.T) *engine.Engine {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	src, err := pglog.Open(t.Context(), pglog.Config{Store: contract.DataStore{Connection: connectionOf(s.from), SlotName: "slot_" + s.from.Name, PublicationName: "p"}, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := src.Close(); err != nil {
-			t.Error(err)
+	closing := func(c interface{ Close() error }) {
+		t.Cleanup(func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	closing(src)
+	if s.source == nil {
+		s.source = func(s source) engine.Source { return s }
+	}
+	p := engine.NewProducer("from", s.source(source{src}), spill.NewPool(t.TempDir(), s.memory), log)
+	e := &engine.Engine{Producers: []*engine.Producer{p}}
+	schemas := map[string]*contract.PublicSchema{}
+	for table, query := range s.queries {
+		schemas[table] = &contract.PublicSchema{
+			Ref: rejot.Ref{Manifest: "m", Name: table, Major: 1}, Source: "from",
+			Transformations: []contract.Transformation{{Operations: []string{"insert"}, Table: table, SQL: query}},
 		}
-		if err := end.Close(); err != nil {
-			t.Error(err)
+	}
+	for name, to := range s.to {
+		var own []*contract.Consumer
+		for _, c := range s.consumers {
+			if c.Destination == name {
+				own = append(own, c)
+			}
 		}
-	})
-	d := engine.NewDestination("to", failpoint.Applier(end, plan), log)
-	p := engine.NewProducer("from", wrap(confirming{source{src}, t, to}), spill.NewPool(t.TempDir(), 0), log)
-	p.Add(consumer, schema, d)
-	return &engine.Engine{Producers: []*engine.Producer{p}, Destinations: []*engine.Destination{d}}
+		end, err := pgapply.Open(t.Context(), pgapply.Config{Connection: connectionOf(to), Consumers: own, Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closing(end)
+		var a rejot.Applier = end
+		if s.applier != nil {
+			a = s.applier(name, a)
+		}
+		d := engine.NewDestination(name, a, log)
+		e.Destinations = append(e.Destinations, d)
+		for _, c := range own {
+			p.Add(c, schemas[c.Schema], d)
+		}
+	}
+	return e
 }
 
 // TestCallsThatFailBeforeAndAfterTheirSuccessLoseNothing fails calls of the applier before they have

@@ -147,8 +147,7 @@ func Compare(a, b []byte) int {
 }
 
 func (s *Set) spill() error {
-	n := len(s.offsets)
-	f, err := s.write(s.memory())
+	f, n, err := s.write(s.memory())
 	if err != nil {
 		return err
 	}
@@ -158,32 +157,19 @@ func (s *Set) spill() error {
 	if len(s.runs) < maxRuns {
 		return nil
 	}
-	merged := 0
-	f, err = s.write(counting(s.All(), &merged))
+	f, n, err = s.write(s.All())
 	if err != nil {
 		return err
 	}
 	old := s.runs
-	s.runs, s.inRuns = []*os.File{f}, merged
+	s.runs, s.inRuns = []*os.File{f}, n
 	return closeAll(old)
 }
 
-// counting adds to n for each item.
-func counting(items iter.Seq2[[]byte, error], n *int) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		for item, err := range items {
-			*n++
-			if !yield(item, err) {
-				return
-			}
-		}
-	}
-}
-
-func (s *Set) write(items iter.Seq2[[]byte, error]) (*os.File, error) {
-	f, err := s.pool.file()
-	if err != nil {
-		return nil, err
+// write writes items to a file, and tells how many they are.
+func (s *Set) write(items iter.Seq2[[]byte, error]) (f *os.File, n int, err error) {
+	if f, err = s.pool.file(); err != nil {
+		return nil, 0, err
 	}
 	w := bufio.NewWriterSize(f, 256<<10)
 	var head [binary.MaxVarintLen64]byte
@@ -195,13 +181,14 @@ func (s *Set) write(items iter.Seq2[[]byte, error]) (*os.File, error) {
 			_, err = w.Write(item)
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("spill to disk: %w", err), f.Close())
+			return nil, 0, errors.Join(fmt.Errorf("spill to disk: %w", err), f.Close())
 		}
+		n++
 	}
 	if err := w.Flush(); err != nil {
-		return nil, errors.Join(fmt.Errorf("spill to disk: %w", err), f.Close())
+		return nil, 0, errors.Join(fmt.Errorf("spill to disk: %w", err), f.Close())
 	}
-	return f, nil
+	return f, n, nil
 }
 
 // memory gives the items in memory in order.
